@@ -1,0 +1,170 @@
+package handlers
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-checkout/checkout/internal/order"
+	"github.com/caddy-checkout/checkout/internal/payment"
+)
+
+// maxForm bounds a query string and a form, in bytes.
+const maxForm = 16 << 10
+
+var (
+	errMalformed = errors.New("malformed form")
+	errTooLarge  = errors.New("form too large")
+)
+
+// pair is one name=value of a form, in its place.
+type pair struct{ name, value string }
+
+// parsePairs parses a query string or a form body. Unlike net/url it keeps the
+// order, which joins sku and qty, and refuses invalid UTF-8 and NUL.
+func parsePairs(raw string) ([]pair, error) {
+	if len(raw) > maxForm {
+		return nil, errTooLarge
+	}
+	if strings.Contains(raw, ";") {
+		return nil, errMalformed
+	}
+	pairs := make([]pair, 0, strings.Count(raw, "&")+1)
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, err := unescape(name)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = unescape(value); err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, pair{name, value})
+	}
+	return pairs, nil
+}
+
+func unescape(s string) (string, error) {
+	s, err := url.QueryUnescape(s)
+	if err != nil || !utf8.ValidString(s) || strings.Contains(s, "\x00") {
+		return "", errMalformed
+	}
+	return s, nil
+}
+
+// readForm reads the form that is r's body.
+func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return nil, errMalformed
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return nil, errMalformed
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, errMalformed
+	}
+	return parsePairs(string(body))
+}
+
+// wishes takes the items out of a form. The n-th qty belongs to the n-th sku;
+// without any qty it is one of each.
+func wishes(pairs []pair) ([]payment.Item, error) {
+	var items []payment.Item
+	var qtys []int
+	for _, p := range pairs {
+		switch p.name {
+		case "sku":
+			items = append(items, payment.Item{SKU: p.value, Qty: 1})
+		case "qty":
+			n, ok := number(p.value, order.MaxQty)
+			if !ok || n == 0 {
+				return nil, payment.ErrQty
+			}
+			qtys = append(qtys, n)
+		}
+	}
+	if len(qtys) == 0 {
+		return items, nil
+	}
+	if len(qtys) != len(items) {
+		return nil, errMalformed
+	}
+	for i, n := range qtys {
+		items[i].Qty = n
+	}
+	return items, nil
+}
+
+// number parses plain ASCII digits, without leading zeros, up to limit.
+func number(s string, limit int) (int, bool) {
+	if s == "" || len(s) > 1 && s[0] == '0' {
+		return 0, false
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		if n = n*10 + int(s[i]-'0'); n > limit {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// buyer takes the fields that the shop asks for out of a form, each at most
+// once.
+func (s *shop) buyer(pairs []pair) (order.Buyer, error) {
+	var b order.Buyer
+	seen := make(map[string]bool, len(s.c.Fields))
+	for _, p := range pairs {
+		field := buyerField(&b, p.name)
+		if field == nil || !s.asks(p.name) {
+			continue
+		}
+		if seen[p.name] {
+			return b, errMalformed
+		}
+		seen[p.name] = true
+		*field = p.value
+	}
+	return b, nil
+}
+
+func (s *shop) asks(name string) bool {
+	for _, f := range s.c.Fields {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// buyerField returns the place of a field in b, nil if there is no such field.
+func buyerField(b *order.Buyer, name string) *string {
+	switch name {
+	case "name":
+		return &b.Name
+	case "email":
+		return &b.Email
+	case "tel":
+		return &b.Tel
+	case "address":
+		return &b.Address
+	case "note":
+		return &b.Note
+	}
+	return nil
+}
