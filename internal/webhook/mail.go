@@ -189,23 +189,16 @@ func (m *Mail) compose(d store.Delivery) (*mail.Msg, error) {
 // closing the connection makes the library return when ctx is done, and it
 // does not close one whose greeting or login failed.
 func (m *Mail) transmit(ctx context.Context, msg *mail.Msg) error {
-	var conn net.Conn
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	dial := func(dialCtx context.Context, network, addr string) (net.Conn, error) {
-		c, err := m.dial(dialCtx, network, addr)
-		conn = c
+		conn, err := m.dial(dialCtx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		context.AfterFunc(ctx, func() { c.Close() })
-		return c, nil
+		context.AfterFunc(ctx, func() { conn.Close() })
+		return conn, nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer func() {
-		cancel()
-		if conn != nil {
-			conn.Close()
-		}
-	}()
 	opts := []mail.Option{
 		mail.WithPort(m.port),
 		mail.WithHELO(m.domain),
@@ -213,11 +206,12 @@ func (m *Mail) transmit(ctx context.Context, msg *mail.Msg) error {
 		mail.WithTimeout(attemptTimeout),
 		mail.WithDialContextFunc(dial),
 		mail.WithoutNoop(),
-		mail.WithTLSPolicy(mail.NoTLS), // of STARTTLS; see below
 	}
+	starttls := mail.NoTLS // the connection is encrypted already, or need not be
 	if m.c.TLS == TLSStart {
-		opts = append(opts, mail.WithTLSPolicy(mail.TLSMandatory))
+		starttls = mail.TLSMandatory
 	}
+	opts = append(opts, mail.WithTLSPolicy(starttls))
 	if m.c.Username != "" {
 		opts = append(opts, mail.WithUsername(m.c.Username), mail.WithPassword(m.c.Password),
 			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -66,7 +65,7 @@ type templates map[string]*template.Template
 // out, so that a wrong field name is found now and not on the first order.
 func loadTemplates(dir string) (templates, error) {
 	t := make(templates)
-	if err := t.add(builtin, "templates", "built-in mail template"); err != nil {
+	if err := t.add(builtin, "templates", "the program"); err != nil {
 		return nil, err
 	}
 	if dir == "" {
@@ -91,7 +90,7 @@ func loadTemplates(dir string) (templates, error) {
 func (t templates) add(fsys fs.FS, dir, label string) error {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
-		return fmt.Errorf("reading mail templates: %w", err)
+		return fmt.Errorf("reading mail templates in %s: %w", label, err)
 	}
 	for _, e := range entries {
 		if e.IsDir() || filepath.Ext(e.Name()) != ".txt" {
@@ -99,7 +98,7 @@ func (t templates) add(fsys fs.FS, dir, label string) error {
 		}
 		text, err := fs.ReadFile(fsys, strings.TrimPrefix(dir+"/"+e.Name(), "./"))
 		if err != nil {
-			return fmt.Errorf("reading mail template: %w", err)
+			return fmt.Errorf("reading mail template in %s: %w", label, err)
 		}
 		tmpl, err := template.New(filepath.Join(label, e.Name())).Option("missingkey=error").Parse(string(text))
 		if err != nil {
@@ -132,7 +131,7 @@ func execute(tmpl *template.Template, x MailText) (subject, body string, err err
 	subject, body, _ = strings.Cut(strings.TrimSpace(b.String()), "\n")
 	subject = oneLine(subject)
 	if subject == "" {
-		return "", "", fmt.Errorf("executing mail template: %s: %w", tmpl.Name(), errors.New("its first line, the subject, is empty"))
+		return "", "", fmt.Errorf("executing mail template: %s: its first line, the subject, is empty", tmpl.Name())
 	}
 	return subject, strings.TrimSpace(body) + "\n", nil
 }
