@@ -19,7 +19,7 @@ var (
 	// ErrNotFound: no such order in that shop, or no such delivery.
 	ErrNotFound = errors.New("not found")
 
-	// ErrExists: an order with that id is there already.
+	// ErrExists: an order with that id is there already, in this or another shop.
 	ErrExists = errors.New("order exists already")
 
 	// ErrUnavailable is wrapped by every error that means "not now": the
@@ -97,7 +97,7 @@ type Orders interface {
 
 	// Watch returns a channel that is closed at the next change of the
 	// order's state, on whichever machine it happens (at most a second
-	// later). Call stop when done.
+	// later). It may also be closed without one. Call stop when done.
 	Watch(shop, id string) (changed <-chan struct{}, stop func())
 
 	// Feed returns notices of new orders and changed states, for live views.
@@ -126,8 +126,8 @@ type Subject struct {
 // are written, nothing else.
 type Change struct {
 	Order        order.Order
-	Payment      *order.Payment // added; its payid is unique within the shop. A Payment with the payid of one already kept for this order is not added again
-	AdoptID      bool           // Payment.PayID is given to this order's payment that has none, instead of adding one
+	Payment      *order.Payment // added; its payid is unique within the shop: if another order holds it, the Update fails. A Payment with the payid of one already kept for this order is not added again; one without payid neither, if its amounts are the same too
+	AdoptID      bool           // Payment.PayID is given to this order's payment of the same amounts that has none, instead of adding one. Without such a one it is added
 	Entries      []order.Entry  // added to the history
 	Events       []Event        // added to the outbox
 	NextQuery    time.Time      // when the reconciler asks next; zero: never again. Ignored unless SetNextQuery
@@ -156,7 +156,7 @@ type Orphan struct {
 // does, so that a clock set forward does not open it early.
 type Questions interface {
 	// ClaimQuestion claims the right to ask about the order: granted once per
-	// interval. AskedAt is set when granted.
+	// interval. AskedAt is set when granted. ErrNotFound as in Order.
 	ClaimQuestion(ctx context.Context, shop, id string, now time.Time, interval time.Duration) (granted bool, err error)
 
 	// ClaimDue claims up to n orders of the shop, pending or expired, whose
@@ -185,11 +185,11 @@ type Balance struct {
 // Event is something the merchant is told. It is written in the transaction
 // of the change that it tells of.
 type Event struct {
-	ID      string // order.NewID form; also the webhook-id
-	Type    string // "checkout.paid", "checkout.review", "checkout.expired", …
-	At      time.Time
-	Payload []byte   // JSON, sent as it is
-	Targets []string // one delivery for each; may be empty: the event is kept all the same
+	ID      string    // order.NewID form; also the webhook-id
+	Type    string    // "checkout.paid", "checkout.review", "checkout.expired", …
+	At      time.Time // its deliveries are due from then on
+	Payload []byte    // JSON, sent as it is
+	Targets []string  // one delivery for each; may be empty: the event is kept all the same
 }
 
 // Delivery states.
@@ -233,10 +233,12 @@ type Outbox interface {
 	ClaimDeliveries(ctx context.Context, target string, now time.Time, lease time.Duration, n int) ([]Delivery, error)
 
 	// RecordAttempt adds an attempt and sets the delivery's state; a pending
-	// one is due again at next.
+	// one is due again at next. On a delivery that is no longer pending the
+	// attempt is kept and nothing else changes. ErrNotFound.
 	RecordAttempt(ctx context.Context, deliveryID string, a Attempt, state string, next time.Time) error
 
-	// Redeliver makes a delivery pending and due at now. ErrNotFound.
+	// Redeliver makes a delivery pending and due at now; its attempts are
+	// kept. ErrNotFound.
 	Redeliver(ctx context.Context, deliveryID string, now time.Time) error
 
 	// PendingTargets returns the targets that have pending deliveries.
@@ -254,9 +256,11 @@ type Records interface {
 	List(ctx context.Context, f Filter, cursor string, n int) (page []order.Order, next string, err error)
 
 	// Each calls fn for every order that fits, newest first, in flat memory.
+	// fn may use the store. An error of fn ends it and is returned as it is.
 	Each(ctx context.Context, f Filter, fn func(*order.Order) error) error
 
-	// Summarize counts orders by day of creation (in loc) and state.
+	// Summarize counts orders by day of creation (in loc; nil: UTC) and state.
+	// An empty shop, from or to does not filter, as in Filter.
 	Summarize(ctx context.Context, shop string, from, to time.Time, loc *time.Location) (*Summary, error)
 
 	// Deliveries lists deliveries, newest first. state "" means all.

@@ -265,14 +265,23 @@ var paymentTests = []test{
 		f.want("payments, oldest first", got.Payments, []order.Payment{*payment("P1", t0), *payment("P2", t0)})
 		f.want("note", got.Note, "+++")
 	}},
-	{"an order holds one payment without payid, at most", func(f *fixture) {
+	{"payments without payid are the same when their amounts are", func(f *fixture) {
+		less := payment("", t0)
+		less.RealPay = "38.00"
+		want := []order.Payment{*payment("", t0), *less}
 		for i := range 2 {
 			o := f.created(time.Duration(i) * time.Second)
-			for range 2 {
-				f.change(o, func(c *store.Change) { c.Payment = payment("", t0) })
+			for _, p := range []*order.Payment{payment("", t0), less, less, payment("", t0)} {
+				f.change(o, func(c *store.Change) { c.Payment = p })
 			}
-			f.want("payments", f.order(o).Payments, []order.Payment{*payment("", t0)})
+			f.want("payments", f.order(o).Payments, want)
 		}
+		o := f.created(time.Minute)
+		f.change(o, func(c *store.Change) { c.Payment = payment("", t0) })
+		f.change(o, func(c *store.Change) { c.Payment = less })
+		less.PayID = "P1"
+		f.change(o, func(c *store.Change) { c.Payment, c.AdoptID = less, true })
+		f.want("adopted by the one of its amounts", f.order(o).Payments, []order.Payment{*payment("", t0), *less})
 	}},
 	{"AdoptID gives the payid to the payment that has none", func(f *fixture) {
 		o, other := f.created(0), f.created(time.Second)
