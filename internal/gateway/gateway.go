@@ -1,10 +1,16 @@
-// Package gateway speaks the payment gateway's wire protocol.
+// Package gateway speaks the payment gateway's wire protocol: the pay form
+// that the buyer's browser posts, the notify that the gateway posts, and the
+// questions about an order and about the balance. It keeps nothing, and trusts
+// nothing that comes over the wire.
 package gateway
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-checkout/checkout/sign"
@@ -13,93 +19,134 @@ import (
 // DefaultBase is the gateway's address when none is configured.
 const DefaultBase = "https://sun.jings.wang"
 
-// The limits on asking (protocol sections 4 and 5).
-const (
-	StatusInterval  = time.Minute
-	BalanceInterval = 3 * time.Minute
-)
+// MinTokenBytes is the length of the shortest token that is taken for a secret.
+const MinTokenBytes = 16
 
-// The values of a status reply (protocol section 4).
-const (
-	StatusError   = "-2"
-	StatusWaiting = "-1"
-	StatusPaid    = "0"
-	StatusTimeout = "1"
-)
-
-var (
-	// ErrMalformed: a notify that is not what the protocol says.
-	ErrMalformed = errors.New("malformed notify")
-	// ErrTooLarge: a notify body over MaxNotifyBytes.
-	ErrTooLarge = errors.New("notify too large")
-	// ErrNoAnswer is wrapped by every error of Status and Balance: refused,
-	// timed out, redirected, not HTTP 200, too large or not a strict reply.
-	ErrNoAnswer = errors.New("no usable answer from the gateway")
-)
-
-// MaxNotifyBytes bounds the body of a notify.
-const MaxNotifyBytes = 16 << 10
+// defaultTimeout bounds one call when Config.Timeout is zero.
+const defaultTimeout = 10 * time.Second
 
 // Config is what a Client needs. Base, UID and Tokens are required.
 type Config struct {
-	Base       string // http(s)://host[:port][/prefix], without a slash at the end
-	UID        string
-	Tokens     []string                                       // the first signs, all verify
+	Base       string                                         // http(s)://host[:port][/prefix], without a slash at the end
+	UID        string                                         // the merchant's id at the gateway
+	Tokens     []string                                       // the first signs, all verify; each at least MinTokenBytes
 	SignPay    sign.Fields                                    // nil: sign.Pay
 	SignStatus sign.Fields                                    // nil: sign.Status
 	Timeout    time.Duration                                  // of one call as a whole; zero: 10 s
-	Transport  http.RoundTripper                              // nil: one with verified TLS, no proxy surprises, bounded idle connections
-	Observe    func(call, outcome string, took time.Duration) // may be nil; call: "status", "balance"; outcome: "ok", "refused", "timeout", "redirect", "http_status", "malformed", "too_large"
+	Transport  http.RoundTripper                              // nil: verified TLS 1.2 or later, no proxy, one connection a call
+	Observe    func(call, outcome string, took time.Duration) // may be nil; hears every call that went out: "status" or "balance", and one of the outcomes
 }
 
-// Client speaks for one merchant.
-type Client struct{ c Config }
-
-// New makes a Client. It reports a Config that cannot work.
-func New(c Config) (*Client, error) { panic("unwritten") }
-
-// Field is a named value of a form, in the order of the protocol's table.
-type Field struct{ Name, Value string }
-
-// PayForm is the form that the buyer's browser posts (protocol section 1).
-type PayForm struct {
-	Action string  // <base>/pay.action
-	Fields []Field // the nine fields and key
+// Client speaks for one merchant. It is safe for concurrent use.
+type Client struct {
+	base      string
+	uid       string
+	tokens    []string
+	pay       sign.Fields
+	status    sign.Fields
+	timeout   time.Duration
+	transport http.RoundTripper
+	observe   func(call, outcome string, took time.Duration)
 }
 
-// PayRequest is what a pay form says besides uid, paytype and key.
-type PayRequest struct {
-	OrderID, OrderName, PayMoney, OrderUID, NotifyURL, ReturnURL, OrderInfo string
+// New makes a Client. It reports a Config that cannot work, without the tokens.
+func New(c Config) (*Client, error) {
+	if err := checkBase(c.Base); err != nil {
+		return nil, err
+	}
+	if c.UID == "" {
+		return nil, errors.New("uid is empty")
+	}
+	if err := (sign.Fields{"uid"}).Check(c.UID); err != nil {
+		return nil, err
+	}
+	if err := checkTokens(c.Tokens); err != nil {
+		return nil, err
+	}
+	if c.SignPay == nil {
+		c.SignPay = sign.Pay
+	}
+	if err := checkFields(c.SignPay, sign.Pay, "uid", "orderid", "paymoney"); err != nil {
+		return nil, fmt.Errorf("signed fields of pay: %w", err)
+	}
+	if c.SignStatus == nil {
+		c.SignStatus = sign.Status
+	}
+	if err := checkFields(c.SignStatus, sign.Status, "orderid"); err != nil {
+		return nil, fmt.Errorf("signed fields of status: %w", err)
+	}
+	if c.Timeout < 0 {
+		return nil, fmt.Errorf("timeout %s is negative", c.Timeout)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport()
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, string, time.Duration) {}
+	}
+	return &Client{
+		base:      c.Base,
+		uid:       c.UID,
+		tokens:    slices.Clone(c.Tokens),
+		pay:       slices.Clone(c.SignPay),
+		status:    slices.Clone(c.SignStatus),
+		timeout:   c.Timeout,
+		transport: c.Transport,
+		observe:   c.Observe,
+	}, nil
 }
 
-// PayForm signs p. It refuses a value over its limit in bytes or that cannot be signed.
-func (c *Client) PayForm(p PayRequest) (*PayForm, error) { panic("unwritten") }
-
-// Title makes text fit for ordername or orderinfo: what cannot be signed is replaced ('&' by
-// '＆') or dropped, and the rest cut at limit bytes on a character boundary.
-func Title(text string, limit int) string { panic("unwritten") }
-
-// Notify is the gateway's message that an order was paid (protocol section 2).
-type Notify struct {
-	PayID, OrderID, OrderUID, PayMoney, RealPay, Key string
+func checkBase(base string) error {
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		return fmt.Errorf("gateway address %q must be http(s)://host[:port][/prefix]", base)
+	}
+	if u.User != nil {
+		return fmt.Errorf("gateway address of %s must not hold a user name or password", u.Host)
+	}
+	if strings.ContainsAny(base, "?#") {
+		return fmt.Errorf("gateway address %q must not hold a query or fragment", base)
+	}
+	if strings.HasSuffix(base, "/") {
+		return fmt.Errorf("gateway address %q must not end in a slash", base)
+	}
+	return nil
 }
 
-// ParseNotify reads a notify from a request: POST body only, form content
-// type, at most MaxNotifyBytes, every field exactly once, valid UTF-8. It does not verify the key.
-// Unknown further fields are ignored. Errors wrap ErrMalformed or ErrTooLarge.
-func ParseNotify(r *http.Request) (Notify, error) { panic("unwritten") }
-
-// VerifyNotify checks the key. Errors are those of package sign.
-func (c *Client) VerifyNotify(n Notify) error { panic("unwritten") }
-
-// StatusReply is the gateway's strict answer about an order (protocol section 4).
-type StatusReply struct {
-	Msg, OrderID, PayID, PayMoney, RealPay, Status string
+func checkTokens(tokens []string) error {
+	if len(tokens) == 0 {
+		return errors.New("no token")
+	}
+	for i, token := range tokens {
+		if len(token) < MinTokenBytes {
+			return fmt.Errorf("token %d has %d bytes; a secret has at least %d", i+1, len(token), MinTokenBytes)
+		}
+		for _, r := range token {
+			if r != '&' && !sign.Signable(r) {
+				return fmt.Errorf("token %d holds a control character", i+1)
+			}
+		}
+	}
+	return nil
 }
 
-// Status asks about an order. The caller keeps StatusInterval.
-func (c *Client) Status(ctx context.Context, orderid string) (StatusReply, error) { panic("unwritten") }
-
-// Balance asks for the merchant's balance in yuan at the time now. The caller
-// keeps BalanceInterval.
-func (c *Client) Balance(ctx context.Context, now time.Time) (string, error) { panic("unwritten") }
+// checkFields holds an overriding list of signed fields to the message's own.
+func checkFields(fields, known sign.Fields, required ...string) error {
+	for i, name := range fields {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("unknown field %q; the message has %s", name, strings.Join(known, ", "))
+		}
+		if slices.Contains(fields[:i], name) {
+			return fmt.Errorf("field %q stands twice", name)
+		}
+	}
+	for _, name := range required {
+		if !slices.Contains(fields, name) {
+			return fmt.Errorf("field %q is missing", name)
+		}
+	}
+	return nil
+}
