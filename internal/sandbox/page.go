@@ -1,0 +1,113 @@
+package sandbox
+
+import (
+	"bytes"
+	"crypto/rand"
+	"embed"
+	"html/template"
+	"net/http"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"clock": func(t time.Time) string { return t.In(beijing).Format("15:04:05") },
+	"iso":   func(t time.Time) string { return t.In(beijing).Format(time.RFC3339) },
+	"other": otherAmount,
+}).ParseFS(pageFiles, "pages/*.html", "pages/style.css"))
+
+// page is what the templates see; each uses its own members.
+type page struct {
+	T     *texts
+	name  string
+	lang  lang
+	Nonce string
+
+	Error    error       // apology
+	Message  *message    // refused
+	Signed   []string    // refused: the signed fields in order
+	Order    *orderView  // cashier
+	Refresh  int         // seconds until Next, if there is one
+	Next     string      // where the browser goes by itself
+	Orders   []orderView // inspector
+	Messages []*message  // inspector
+	Before   int64       // inspector: where the next page of messages begins
+	Live     bool        // inspector: it reloads itself
+	Settings []setting   // inspector
+}
+
+// setting is a choice of misbehaviours.
+type setting struct {
+	Name, Title, Now string
+	Choices          []string
+}
+
+// Say is r in the page's language.
+func (p *page) Say(r reason) string { return r.in(p.lang) }
+
+// Kind is the name of a kind of message.
+func (p *page) Kind(kind string) string { return p.T.kinds[kind] }
+
+// State is the name of an order's state.
+func (p *page) State(state string) string { return p.T.states[state] }
+
+// lang is an index into texts.
+type lang int
+
+const (
+	english lang = iota
+	chinese
+	languages
+)
+
+var matcher = language.NewMatcher([]language.Tag{english: language.English, chinese: language.SimplifiedChinese})
+
+func (g *Gateway) page(r *http.Request, name string) *page {
+	_, i := language.MatchStrings(matcher, r.Header.Get("Accept-Language"))
+	return &page{T: &allTexts[i], name: name, lang: lang(i), Nonce: rand.Text()}
+}
+
+func (g *Gateway) render(w http.ResponseWriter, status int, p *page) {
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, p.name+".html", p); err != nil {
+		g.c.Log.Error("rendering sandbox page", "page", p.name, "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", p.T.Lang)
+	h.Set("Vary", "Accept-Language")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	// The guard against foreign pages needs an Origin in the sandbox's own posts.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+p.Nonce+
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	w.WriteHeader(status)
+	w.Write(b.Bytes())
+}
+
+// apologize is the page for a button that cannot be done.
+func (g *Gateway) apologize(w http.ResponseWriter, r *http.Request, err error) {
+	p := g.page(r, "apology")
+	p.Error = err
+	g.render(w, statusOfError(err), p)
+}
+
+// Title is the page's name in the browser.
+func (p *page) Title() string {
+	switch p.name {
+	case "cashier":
+		return p.T.Cashier
+	case "refused":
+		return p.T.Refused
+	case "apology":
+		return p.T.CannotDo
+	}
+	return p.T.Inspector
+}
