@@ -1,0 +1,5 @@
+package sqlite
+
+const childRole = "SQLITE_TEST_CHILD"
+
+func child(string) int { return 1 }

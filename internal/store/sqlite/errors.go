@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+var errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+
+// code is SQLite's primary result code of err, 0 if it is no error of SQLite's.
+func code(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
+}
+
+// classify wraps what the contract wants to know around an error of SQLite's
+// or of the file system's. Other errors are returned as they are.
+func classify(err error) error {
+	switch code(err) {
+	case sqlite3.SQLITE_READONLY:
+		return unavailable(store.ErrReadOnlyFile, err)
+	case sqlite3.SQLITE_FULL:
+		return unavailable(store.ErrFull, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return unavailable(store.ErrCorrupt, err)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS:
+		return unavailable(nil, err)
+	}
+	switch {
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return unavailable(store.ErrReadOnlyFile, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return unavailable(store.ErrFull, err)
+	case errors.As(err, new(*fs.PathError)):
+		return unavailable(nil, err)
+	}
+	return err
+}
+
+// corrupt is the error of a row that reads well but makes no sense.
+func corrupt(err error) error { return unavailable(store.ErrCorrupt, err) }
+
+func unavailable(cause, err error) error {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return err
+	case cause == nil:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, cause, err)
+}

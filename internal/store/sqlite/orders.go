@@ -1,0 +1,257 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-checkout/checkout/internal/order"
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+// Create is [store.Orders].Create.
+func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time, limits store.PendingLimits) error {
+	lines, err := json.Marshal(o.Lines)
+	if err != nil {
+		return fmt.Errorf("creating order: %w", err)
+	}
+	buyer, err := json.Marshal(o.Buyer)
+	if err != nil {
+		return fmt.Errorf("creating order: %w", err)
+	}
+	err = s.write(ctx, func(t *tx) error {
+		shop, err := t.shop(o.Shop)
+		if err != nil {
+			return err
+		}
+		if o.State == order.Pending {
+			if err := t.limit(shop, o.Client, limits); err != nil {
+				return err
+			}
+		}
+		n, err := t.exec(`INSERT INTO orders (id, shop, state, late, lines, total, title, buyer, orderuid, language, client,
+				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID, o.Language, o.Client,
+			o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt), ms(o.AskedAt),
+			ms(o.AnsweredAt), o.Answer, ms(firstQuery))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrExists
+		}
+		for _, l := range o.Lines {
+			if _, err := t.exec("INSERT INTO order_skus (shop, sku, created, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				shop, l.SKU, ms(o.CreatedAt), o.ID); err != nil {
+				return err
+			}
+		}
+		t.notices = append(t.notices, store.Notice{Shop: o.Shop, ID: o.ID, State: o.State, Was: o.State, New: true})
+		return t.addHistory(o.ID, o.History)
+	})
+	if err != nil {
+		return fmt.Errorf("creating order: %w", err)
+	}
+	return nil
+}
+
+// limit refuses one pending order too many.
+func (t *tx) limit(shop int64, client string, limits store.PendingLimits) error {
+	var n int
+	if limits.PerClient > 0 {
+		if _, err := one(t, "SELECT count(*) FROM (SELECT 1 FROM orders WHERE shop = ? AND client = ? AND state = 'pending' LIMIT ?)",
+			[]any{shop, client, limits.PerClient}, &n); err != nil {
+			return err
+		}
+		if n >= limits.PerClient {
+			return &store.LimitError{PerClient: true, Limit: limits.PerClient}
+		}
+	}
+	if limits.Total > 0 {
+		if _, err := one(t, "SELECT pending FROM shops WHERE n = ?", []any{shop}, &n); err != nil {
+			return err
+		}
+		if n >= limits.Total {
+			return &store.LimitError{Limit: limits.Total}
+		}
+	}
+	return nil
+}
+
+// shop returns the number that stands for a shop, and makes one for a new shop.
+func (t *tx) shop(name string) (int64, error) {
+	if n, ok := t.w.shops[name]; ok {
+		return n, nil
+	}
+	var n int64
+	found, err := one(t, "SELECT n FROM shops WHERE name = ?", []any{name}, &n)
+	if err == nil && !found {
+		if _, err = t.exec("INSERT INTO shops (name) VALUES (?)", name); err == nil {
+			_, err = one(t, "SELECT n FROM shops WHERE name = ?", []any{name}, &n)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	t.after = append(t.after, func() { t.w.shops[name] = n })
+	return n, nil
+}
+
+func (t *tx) addHistory(id string, entries []order.Entry) error {
+	for _, e := range entries {
+		if _, err := t.exec(`INSERT INTO history (order_id, seq, at, who, what, reason)
+			VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM history WHERE order_id = ?1), ?, ?, ?, ?)`,
+			id, ms(e.At), e.Who, e.What, e.Reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Update is [store.Orders].Update.
+func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(store.Subject) (*store.Change, error)) (*order.Order, error) {
+	var after *order.Order
+	var decided error
+	err := s.write(ctx, func(t *tx) error {
+		after, decided = nil, nil
+		o, err := find(t, id)
+		if err != nil {
+			return err
+		}
+		if o == nil || o.Shop != shop {
+			return store.ErrNotFound
+		}
+		number, err := t.shop(shop)
+		if err != nil {
+			return err
+		}
+		sub := store.Subject{Order: o.Order}
+		if payid != "" {
+			if _, err := one(t, "SELECT order_id FROM payments WHERE shop = ? AND payid = ? AND payid <> '' AND verdict <> 'reused' AND order_id <> ?",
+				[]any{number, payid, id}, &sub.PayidOf); err != nil {
+				return err
+			}
+		}
+		// What decide does to its copy must not show in ours.
+		sub.Order.Lines, sub.Order.Payments = slices.Clone(o.Lines), slices.Clone(o.Payments)
+		c, err := decide(sub)
+		if err != nil {
+			decided = err
+			return err
+		}
+		after = &o.Order
+		if c == nil {
+			return nil
+		}
+		return t.change(number, o, c)
+	})
+	if decided != nil && errors.Is(err, decided) {
+		return nil, decided
+	}
+	if err != nil {
+		return nil, fmt.Errorf("updating order: %w", err)
+	}
+	return after, nil
+}
+
+// change writes c and makes o what it is afterwards.
+func (t *tx) change(shop int64, o *row, c *store.Change) error {
+	was := o.State
+	o.State, o.Late, o.Note, o.Answer = c.Order.State, c.Order.Late, c.Order.Note, c.Order.Answer
+	o.PaidAt, o.ShippedAt, o.RefundedAt = at(ms(c.Order.PaidAt)), at(ms(c.Order.ShippedAt)), at(ms(c.Order.RefundedAt))
+	o.AnsweredAt = at(ms(c.Order.AnsweredAt))
+	if c.SetNextQuery {
+		o.next = ms(c.NextQuery)
+	}
+	if _, err := t.exec(`UPDATE orders SET state = ?, late = ?, note = ?, answer = ?, paid = ?, shipped = ?, refunded = ?,
+		answered = ?, next = ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
+		ms(o.AnsweredAt), o.next, o.ID); err != nil {
+		return err
+	}
+	if c.Payment != nil {
+		if err := t.addPayment(shop, o, *c.Payment, c.AdoptID); err != nil {
+			return err
+		}
+	}
+	if err := t.addHistory(o.ID, c.Entries); err != nil {
+		return err
+	}
+	for _, e := range c.Events {
+		if err := t.addEvent(shop, o.ID, e); err != nil {
+			return err
+		}
+	}
+	t.notices = append(t.notices, store.Notice{Shop: o.Shop, ID: o.ID, State: o.State, Was: was})
+	return nil
+}
+
+// addPayment adds p to the order, or gives its payid to a payment that has
+// none, unless the order has it already. Without a payid, payments of the same
+// amounts are one.
+func (t *tx) addPayment(shop int64, o *row, p order.Payment, adopt bool) error {
+	p.At = at(ms(p.At))
+	nameless := -1
+	for i, kept := range o.Payments {
+		sameMoney := kept.PayMoney == p.PayMoney && kept.RealPay == p.RealPay
+		if kept.PayID == p.PayID && (p.PayID != "" || sameMoney) {
+			return nil
+		}
+		if kept.PayID == "" && (nameless < 0 || sameMoney && o.Payments[nameless].RealPay != p.RealPay) {
+			nameless = i
+		}
+	}
+	if adopt && nameless >= 0 {
+		o.Payments[nameless].PayID = p.PayID
+		_, err := t.exec("UPDATE payments SET payid = ? WHERE order_id = ? AND seq = ?", p.PayID, o.ID, nameless+1)
+		return err
+	}
+	o.Payments = append(o.Payments, p)
+	_, err := t.exec(`INSERT INTO payments (order_id, seq, shop, payid, paymoney, realpay, source, verdict, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, o.ID, len(o.Payments), shop, p.PayID, p.PayMoney, p.RealPay, p.Source, p.Verdict, ms(p.At))
+	return err
+}
+
+func (t *tx) addEvent(shop int64, id string, e store.Event) error {
+	if _, err := t.exec("INSERT INTO events (order_id, id, type, at, payload) VALUES (?, ?, ?, ?, ?)",
+		id, e.ID, e.Type, ms(e.At), e.Payload); err != nil {
+		return err
+	}
+	for _, target := range e.Targets {
+		if _, err := t.exec("INSERT INTO deliveries (shop, order_id, event_id, target, state, next, created) VALUES (?, ?, ?, ?, 'pending', ?5, ?5)",
+			shop, id, e.ID, target, ms(e.At)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// KeepOrphan is [store.Orders].KeepOrphan. The first time it was told is kept.
+func (s *Store) KeepOrphan(ctx context.Context, o store.Orphan) (fresh bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		shop, err := t.shop(o.Shop)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(`INSERT INTO orphans (shop, payid, order_id, orderuid, paymoney, realpay, at, seen)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING`,
+			shop, o.PayID, o.OrderID, o.OrderUID, o.PayMoney, o.RealPay, ms(o.At))
+		if err != nil {
+			return err
+		}
+		if fresh = n > 0; fresh {
+			return nil
+		}
+		_, err = t.exec(`UPDATE orphans SET seen = seen + 1
+			WHERE shop = ? AND payid = ? AND order_id = ? AND paymoney = ? AND realpay = ?`,
+			shop, o.PayID, o.OrderID, o.PayMoney, o.RealPay)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("keeping orphan: %w", err)
+	}
+	return fresh, nil
+}

@@ -1,0 +1,209 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-checkout/checkout/internal/order"
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+// ms is how times are kept: milliseconds since 1970, 0 for the zero time.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// at is the inverse of ms.
+func at(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// querier is the writer's connection or one that reads.
+type querier interface {
+	query(query string, args []any, scan func(*sql.Rows) error) error
+}
+
+// reader reads committed data. With a tx all its queries see the same state.
+type reader struct {
+	s   *Store
+	ctx context.Context
+	tx  *sql.Tx
+}
+
+func (s *Store) reader(ctx context.Context) reader { return reader{s: s, ctx: ctx} }
+
+// snapshot calls fn with a reader whose queries all see the same state.
+func (s *Store) snapshot(ctx context.Context, fn func(reader) error) error {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return s.readError(ctx, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+	return fn(reader{s: s, ctx: ctx, tx: tx})
+}
+
+func (r reader) query(query string, args []any, scan func(*sql.Rows) error) error {
+	stmt, err := r.s.prepare(r.ctx, query)
+	if err != nil {
+		return r.s.readError(r.ctx, err)
+	}
+	if r.tx != nil {
+		stmt = r.tx.StmtContext(r.ctx, stmt)
+	}
+	rows, err := stmt.QueryContext(r.ctx, args...)
+	if err == nil {
+		err = scanAll(rows, scan)
+	}
+	return r.s.readError(r.ctx, err)
+}
+
+// prepare returns the statement of the read side for query. Queries come in a
+// few dozen shapes, so all are kept.
+func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := s.stmts.Load(query); ok {
+		return stmt.(*sql.Stmt), nil
+	}
+	stmt, err := s.read.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if kept, loaded := s.stmts.LoadOrStore(query, stmt); loaded {
+		_ = stmt.Close()
+		return kept.(*sql.Stmt), nil
+	}
+	return stmt, nil
+}
+
+// readError is classify, for a read: an interrupted one ended because ctx did,
+// and a pool that is closed says so in words of its own.
+func (s *Store) readError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	select {
+	case <-s.closing:
+		return errClosed
+	default:
+		return classify(err)
+	}
+}
+
+// scanAll calls scan for every row. A value that scan cannot take is damage.
+func scanAll(rows *sql.Rows, scan func(*sql.Rows) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return corrupt(err)
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// one runs a query of at most one row and returns whether there was one.
+func one(q querier, query string, args []any, dest ...any) (found bool, err error) {
+	err = q.query(query, args, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(dest...)
+	})
+	return found, err
+}
+
+// paymentsOf is the payments of order o as JSON, oldest first.
+const paymentsOf = `(SELECT json_group_array(json_object('payid', payid, 'paymoney', paymoney, 'realpay', realpay,
+	'source', source, 'verdict', verdict, 'ms', at) ORDER BY seq) FROM payments WHERE order_id = o.id)`
+
+// selectOrder reads what scanOrder scans.
+const selectOrder = `SELECT o.id, s.name, o.state, o.late, o.lines, o.total, o.title, o.buyer, o.orderuid, o.language,
+	o.client, o.test, o.created, o.expires, o.paid, o.note, o.shipped, o.refunded, o.asked, o.answered, o.answer, o.next,
+	` + paymentsOf + ` FROM orders o JOIN shops s ON s.n = o.shop `
+
+// row is an order as it is kept.
+type row struct {
+	order.Order
+	next int64
+}
+
+func scanOrder(rows *sql.Rows) (*row, error) {
+	var (
+		o                                                                    row
+		state                                                                string
+		lines, buyer, payments                                               []byte
+		created, expires, paid, shipped, refunded, asked, answered, totalFen int64
+	)
+	err := rows.Scan(&o.ID, &o.Shop, &state, &o.Late, &lines, &totalFen, &o.Title, &buyer, &o.OrderUID, &o.Language,
+		&o.Client, &o.Test, &created, &expires, &paid, &o.Note, &shipped, &refunded, &asked, &answered, &o.Answer, &o.next,
+		&payments)
+	if err != nil {
+		return nil, err
+	}
+	if o.State, err = order.ParseState(state); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(lines, &o.Lines); err != nil {
+		return nil, fmt.Errorf("lines: %w", err)
+	}
+	if err := json.Unmarshal(buyer, &o.Buyer); err != nil {
+		return nil, fmt.Errorf("buyer: %w", err)
+	}
+	if o.Payments, err = decodePayments(payments); err != nil {
+		return nil, fmt.Errorf("payments: %w", err)
+	}
+	o.Total = order.Money(totalFen)
+	o.CreatedAt, o.ExpiresAt, o.PaidAt = at(created), at(expires), at(paid)
+	o.ShippedAt, o.RefundedAt = at(shipped), at(refunded)
+	o.AskedAt, o.AnsweredAt = at(asked), at(answered)
+	return &o, nil
+}
+
+func decodePayments(text []byte) ([]order.Payment, error) {
+	if string(text) == "[]" {
+		return nil, nil
+	}
+	var kept []struct {
+		order.Payment
+		MS int64 `json:"ms"`
+	}
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return nil, err
+	}
+	payments := make([]order.Payment, len(kept))
+	for i, k := range kept {
+		payments[i] = k.Payment
+		payments[i].At = at(k.MS)
+	}
+	return payments, nil
+}
+
+// find reads one order. It returns nil if the id is unknown.
+func find(q querier, id string) (o *row, err error) {
+	err = q.query(selectOrder+"WHERE o.id = ?", []any{id}, func(rows *sql.Rows) error {
+		o, err = scanOrder(rows)
+		return err
+	})
+	return o, err
+}
+
+// Order is [store.Orders].Order.
+func (s *Store) Order(ctx context.Context, shop, id string) (*order.Order, error) {
+	o, err := find(s.reader(ctx), id)
+	if err != nil {
+		return nil, fmt.Errorf("reading order: %w", err)
+	}
+	if o == nil || o.Shop != shop {
+		return nil, store.ErrNotFound
+	}
+	return &o.Order, nil
+}

@@ -1,0 +1,298 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+// foreignPoll is how often the writer looks for changes by other processes.
+const foreignPoll = 500 * time.Millisecond
+
+// op is one write on its way. run may be called more than once; what it wrote
+// in vain before is rolled back then.
+type op struct {
+	run  func(*tx) error
+	err  error
+	done chan error  // buffered
+	took atomic.Bool // by the writer, or by its own caller, who gave up
+}
+
+// write has run called in a transaction and returns when that is on disk, or
+// with the error of run, or why it could not be written. A write whose ctx
+// ends before it began is not executed.
+func (s *Store) write(ctx context.Context, run func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o := &op{run: run, done: make(chan error, 1)}
+	select {
+	case <-s.closing:
+		return errClosed
+	default:
+	}
+	select {
+	case s.ops <- o:
+	case <-s.closing:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		if o.took.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+	case <-s.stopped:
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-s.stopped:
+	}
+	select {
+	case err := <-o.done:
+		return err
+	default:
+		return errClosed
+	}
+}
+
+// writer owns the one connection that writes. Only its own goroutine uses it.
+type writer struct {
+	s     *Store
+	db    *sql.DB
+	conn  *conn            // nil: to be made again
+	shops map[string]int64 // those that are on disk
+	seen  int64            // data_version of conn, 0: not read yet
+}
+
+// tx is what an op sees of the transaction it is part of.
+type tx struct {
+	w       *writer
+	wrote   int   // statements that wrote
+	fault   error // of a statement that the database refused
+	notices []store.Notice
+	after   []func() // called when it is on disk
+}
+
+func (w *writer) loop() {
+	defer close(w.s.stopped)
+	poll := time.NewTicker(foreignPoll)
+	defer poll.Stop()
+	batch := make([]*op, 0, w.s.maxBatch)
+	for {
+		select {
+		case o := <-w.s.ops:
+			batch = w.gather(append(batch[:0], o))
+			w.commit(batch)
+			clear(batch)
+		case <-poll.C:
+			w.lookAround()
+		case <-w.s.closing:
+			if batch = w.gather(batch[:0]); len(batch) == 0 {
+				return
+			}
+			w.commit(batch)
+		}
+	}
+}
+
+// gather adds to batch what waits, and takes it from callers who might give up.
+func (w *writer) gather(batch []*op) []*op {
+	for len(batch) < w.s.maxBatch {
+		select {
+		case o := <-w.s.ops:
+			batch = append(batch, o)
+			continue
+		default:
+		}
+		break
+	}
+	kept := batch[:0]
+	for _, o := range batch {
+		if o.took.CompareAndSwap(false, true) {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// commit writes ops in one transaction, or each in its own if one of them
+// failed after it had written something.
+func (w *writer) commit(ops []*op) {
+	if len(ops) == 0 || w.together(ops) {
+		return
+	}
+	for i := range ops {
+		w.together(ops[i : i+1])
+	}
+}
+
+// together runs ops in one transaction and answers them. It answers nobody and
+// returns false if one of several spoilt it.
+func (w *writer) together(ops []*op) bool {
+	if err := w.begin(); err != nil {
+		answer(ops, err)
+		return true
+	}
+	t := &tx{w: w}
+	for _, o := range ops {
+		before := t.wrote
+		o.err = t.call(o.run)
+		if o.err == nil || (t.wrote == before && t.fault == nil) {
+			continue
+		}
+		w.rollback(t.fault)
+		if len(ops) > 1 {
+			return false
+		}
+		answer(ops, nil)
+		return true
+	}
+	if _, err := w.conn.exec("COMMIT"); err != nil {
+		w.rollback(err)
+		answer(ops, fmt.Errorf("committing: %w", classify(err)))
+		return true
+	}
+	for _, fn := range t.after {
+		fn()
+	}
+	if len(t.notices) > 0 {
+		w.s.hub.Publish(t.notices...)
+	}
+	answer(ops, nil)
+	return true
+}
+
+// answer ends ops with err, or each with its own if err is nil.
+func answer(ops []*op, err error) {
+	for _, o := range ops {
+		if err != nil {
+			o.err = err
+		}
+		o.done <- o.err
+	}
+}
+
+// call keeps a panic of run from ending the writer.
+func (t *tx) call(run func(*tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("writing: panic: %v", r)
+			t.fault = err
+		}
+	}()
+	return run(t)
+}
+
+// begin starts a transaction, on a new connection if the old one is in doubt.
+func (w *writer) begin() error {
+	if w.conn == nil {
+		if err := w.connect(context.Background()); err != nil {
+			return classify(err)
+		}
+	}
+	if err := w.conn.begin(context.Background(), w.s.busyTimeout); err != nil {
+		w.doubt(err)
+		return classify(err)
+	}
+	return nil
+}
+
+// rollback ends a transaction that failed for err. SQLite may have ended it
+// itself, which shows as an error here.
+func (w *writer) rollback(err error) {
+	if _, rollbackErr := w.conn.exec("ROLLBACK"); rollbackErr != nil {
+		w.drop()
+		return
+	}
+	w.doubt(err)
+}
+
+// doubt drops the connection if err may have left it in a bad state.
+func (w *writer) doubt(err error) {
+	switch code(err) {
+	case 0, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT:
+		return
+	}
+	w.drop()
+}
+
+func (w *writer) drop() {
+	if w.conn != nil {
+		_ = w.conn.close()
+		w.conn = nil
+	}
+}
+
+// lookAround wakes all watchers if another process has written.
+func (w *writer) lookAround() {
+	if w.conn == nil {
+		return
+	}
+	var seen int64
+	if _, err := one(w.conn, "PRAGMA data_version", nil, &seen); err != nil {
+		return // the next write tells
+	}
+	if w.seen != 0 && seen != w.seen {
+		w.s.hub.WakeAll()
+	}
+	w.seen = seen
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (rows int64, err error) {
+	rows, err = t.w.conn.exec(query, args...)
+	if err != nil {
+		t.fault = err
+		return 0, classify(err)
+	}
+	if rows > 0 {
+		t.wrote++
+	}
+	return rows, nil
+}
+
+func (t *tx) query(query string, args []any, scan func(*sql.Rows) error) error {
+	err := t.w.conn.query(query, args, scan)
+	if code(err) != 0 {
+		t.fault = err
+	}
+	return classify(err)
+}
+
+// connect makes the connection, and the schema if it is not there yet.
+func (w *writer) connect(ctx context.Context) error {
+	sc, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	c := &conn{Conn: sc, stmts: make(map[string]*sql.Stmt)}
+	if err := c.setUp(ctx, w.s.busyTimeout); err != nil {
+		return errors.Join(err, c.close())
+	}
+	// The new connection's data_version does not compare with the old one's.
+	w.conn, w.seen = c, 0
+	w.lookAround()
+	return nil
+}
+
+// close writes the log into the main file and closes the connection.
+func (w *writer) close() error {
+	var err error
+	if w.conn != nil {
+		_, err = w.conn.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		err = errors.Join(err, w.conn.close())
+	}
+	return classify(errors.Join(err, w.db.Close()))
+}
