@@ -1,0 +1,267 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/caddy-checkout/checkout/internal/order"
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+// pending counts pending orders, as far as the limits of a group reach.
+type pending struct {
+	ofShop   map[string]int
+	ofClient map[[2]string]int // shop and client
+}
+
+// countPending queues the counting of pending orders that the limits of
+// creates ask for. None counts further than to its limit.
+func countPending(b *pgx.Batch, creates []*op) *pending {
+	p := &pending{ofShop: make(map[string]int), ofClient: make(map[[2]string]int)}
+	for _, o := range creates {
+		if n := o.limits.Total; n > 0 {
+			p.ofShop[o.shop] = max(p.ofShop[o.shop], n)
+		}
+		if n := o.limits.PerClient; n > 0 {
+			key := [2]string{o.shop, o.create.Client}
+			p.ofClient[key] = max(p.ofClient[key], n)
+		}
+	}
+	for shop, limit := range p.ofShop {
+		b.Queue("SELECT count(*) FROM (SELECT FROM orders WHERE shop = $1 AND state = 0 LIMIT $2) AS p", clean(shop), limit).
+			QueryRow(func(r pgx.Row) error { return scanInto(r, p.ofShop, shop) })
+	}
+	for key, limit := range p.ofClient {
+		b.Queue("SELECT count(*) FROM (SELECT FROM orders WHERE shop = $1 AND client = $2 AND state = 0 LIMIT $3) AS p", clean(key[0]), clean(key[1]), limit).
+			QueryRow(func(r pgx.Row) error { return scanInto(r, p.ofClient, key) })
+	}
+	return p
+}
+
+func scanInto[K comparable](r pgx.Row, m map[K]int, key K) error {
+	var n int
+	err := r.Scan(&n)
+	m[key] = n
+	return err
+}
+
+// admit counts the order of o, or returns the LimitError that forbids it.
+func (p *pending) admit(o *op) error {
+	key := [2]string{o.shop, o.create.Client}
+	if n := o.limits.PerClient; n > 0 && p.ofClient[key] >= n {
+		return &store.LimitError{PerClient: true, Limit: n}
+	}
+	if n := o.limits.Total; n > 0 && p.ofShop[o.shop] >= n {
+		return &store.LimitError{Limit: n}
+	}
+	if o.create.State == order.Pending {
+		p.ofClient[key]++
+		p.ofShop[o.shop]++
+	}
+	return nil
+}
+
+// flush writes what g holds and ends the transaction. The COMMIT goes out only
+// after every row that was decided on was written.
+func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
+	var writes pgx.Batch
+	g.queueCreated(&writes)
+	written := len(g.touched)
+	g.queueUpdated(&writes, &written)
+	if err := c.SendBatch(ctx, &writes).Close(); err != nil {
+		return err
+	}
+	if written != len(g.touched) {
+		return fmt.Errorf("writing %d orders: %d are there", len(g.touched), written)
+	}
+	var end pgx.Batch
+	for _, payload := range payloads(s.node, g.notices()) {
+		end.Queue("SELECT pg_notify($1, $2)", s.channel, payload)
+	}
+	var answer string
+	end.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		answer = tag.String()
+		return nil
+	})
+	switch err := c.SendBatch(ctx, &end).Close(); {
+	case err != nil && c.IsClosed():
+		return fmt.Errorf("%w: %w", errUnknown, err)
+	case err != nil:
+		return err
+	case answer != "COMMIT":
+		return fmt.Errorf("committing: the server answered %s", answer)
+	}
+	return nil
+}
+
+// notices are those of all ops, in their order.
+func (g *group) notices() (list []store.Notice) {
+	for _, ops := range [][]*op{g.created, g.updates} {
+		for _, o := range ops {
+			if o.notice != nil {
+				list = append(list, *o.notice)
+			}
+		}
+	}
+	return list
+}
+
+const insertOrders = `INSERT INTO orders (` + orderColumns + `, next_query, history)
+	SELECT * FROM unnest(
+		$1::text[], $2::text[], $3::smallint[], $4::bool[], $5::text[], $6::bigint[], $7::text[],
+		$8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bool[],
+		$17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[],
+		$26::bigint[], $27::text[])
+	ON CONFLICT (id) DO NOTHING RETURNING id`
+
+// queueCreated queues the new orders. Those whose id is taken get ErrExists,
+// the others their notice.
+func (g *group) queueCreated(b *pgx.Batch) {
+	if len(g.created) == 0 {
+		return
+	}
+	text := func(field func(o *order.Order) string) []string {
+		return column(g.created, func(o *op) string { return clean(field(o.create)) })
+	}
+	number := func(field func(o *order.Order) int64) []int64 {
+		return column(g.created, func(o *op) int64 { return field(o.create) })
+	}
+	flag := func(field func(o *order.Order) bool) []bool {
+		return column(g.created, func(o *op) bool { return field(o.create) })
+	}
+	b.Queue(insertOrders,
+		column(g.created, func(o *op) string { return o.create.ID }),
+		text(func(o *order.Order) string { return o.Shop }),
+		column(g.created, func(o *op) int16 { return int16(o.create.State) }),
+		flag(func(o *order.Order) bool { return o.Late }),
+		column(g.created, func(o *op) string { return encodeLines(o.create.Lines) }),
+		number(func(o *order.Order) int64 { return int64(o.Total) }),
+		text(func(o *order.Order) string { return o.Title }),
+		text(func(o *order.Order) string { return o.Buyer.Name }),
+		text(func(o *order.Order) string { return o.Buyer.Email }),
+		text(func(o *order.Order) string { return o.Buyer.Tel }),
+		text(func(o *order.Order) string { return o.Buyer.Address }),
+		text(func(o *order.Order) string { return o.Buyer.Note }),
+		text(func(o *order.Order) string { return o.OrderUID }),
+		text(func(o *order.Order) string { return o.Language }),
+		text(func(o *order.Order) string { return o.Client }),
+		flag(func(o *order.Order) bool { return o.Test }),
+		number(func(o *order.Order) int64 { return ms(o.CreatedAt) }),
+		number(func(o *order.Order) int64 { return ms(o.ExpiresAt) }),
+		number(func(o *order.Order) int64 { return ms(o.PaidAt) }),
+		text(func(o *order.Order) string { return o.Note }),
+		number(func(o *order.Order) int64 { return ms(o.ShippedAt) }),
+		number(func(o *order.Order) int64 { return ms(o.RefundedAt) }),
+		number(func(o *order.Order) int64 { return ms(o.AskedAt) }),
+		number(func(o *order.Order) int64 { return ms(o.AnsweredAt) }),
+		text(func(o *order.Order) string { return o.Answer }),
+		column(g.created, func(o *op) int64 { return ms(o.firstQuery) }),
+		column(g.created, func(o *op) string { return encodeHistory(o.create.History) }),
+	).Query(func(rows pgx.Rows) error {
+		there := make(map[string]bool, len(g.created))
+		if err := each(rows, func(cr pgx.CollectableRow) error {
+			var id string
+			err := cr.Scan(&id)
+			there[id] = true
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, o := range g.created {
+			if !there[o.id] {
+				o.err = store.ErrExists
+				continue
+			}
+			o.notice = &store.Notice{Shop: o.shop, ID: o.id, State: o.create.State, Was: o.create.State, New: true}
+		}
+		return nil
+	})
+}
+
+// queueUpdated queues all that the updates write. Once the batch was run,
+// written is how many orders it found.
+func (g *group) queueUpdated(b *pgx.Batch, written *int) {
+	if len(g.touched) == 0 {
+		return
+	}
+	t := g.touched
+	b.Queue(`UPDATE orders SET state = u.state, late = u.late, note = u.note, paid_at = u.paid, shipped_at = u.shipped,
+			refunded_at = u.refunded, answered_at = u.answered, answer = u.answer, next_query = u.next, history = history || u.more
+		FROM unnest($1::text[], $2::smallint[], $3::bool[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+			$9::text[], $10::bigint[], $11::text[]) AS u (id, state, late, note, paid, shipped, refunded, answered, answer, next, more)
+		WHERE orders.id = u.id`,
+		column(t, func(r *row) string { return r.ID }),
+		column(t, func(r *row) int16 { return int16(r.State) }),
+		column(t, func(r *row) bool { return r.Late }),
+		column(t, func(r *row) string { return r.Note }),
+		column(t, func(r *row) int64 { return ms(r.PaidAt) }),
+		column(t, func(r *row) int64 { return ms(r.ShippedAt) }),
+		column(t, func(r *row) int64 { return ms(r.RefundedAt) }),
+		column(t, func(r *row) int64 { return ms(r.AnsweredAt) }),
+		column(t, func(r *row) string { return r.Answer }),
+		column(t, func(r *row) int64 { return r.nextQuery }),
+		column(t, func(r *row) string { return r.history }),
+	).Exec(func(tag pgconn.CommandTag) error {
+		*written = int(tag.RowsAffected())
+		return nil
+	})
+	g.queuePayments(b)
+	g.queueEvents(b)
+}
+
+func (g *group) queuePayments(b *pgx.Batch) {
+	var added, adopted []*paid
+	for _, p := range g.payments {
+		if p.adopted {
+			adopted = append(adopted, p)
+		} else {
+			added = append(added, p)
+		}
+	}
+	if len(adopted) > 0 {
+		b.Queue("UPDATE payments SET payid = u.payid FROM unnest($1::bigint[], $2::text[]) AS u (seq, payid) WHERE payments.seq = u.seq",
+			column(adopted, func(p *paid) int64 { return p.seq }), column(adopted, func(p *paid) string { return p.PayID }))
+	}
+	if len(added) == 0 {
+		return
+	}
+	b.Queue(`INSERT INTO payments (order_id, shop, payid, paymoney, realpay, source, verdict, at)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])`,
+		column(added, func(p *paid) string { return p.orderID }),
+		column(added, func(p *paid) string { return g.orders[p.orderID].Shop }),
+		column(added, func(p *paid) string { return p.PayID }),
+		column(added, func(p *paid) string { return p.PayMoney }),
+		column(added, func(p *paid) string { return p.RealPay }),
+		column(added, func(p *paid) string { return p.Source }),
+		column(added, func(p *paid) string { return p.Verdict }),
+		column(added, func(p *paid) int64 { return ms(p.At) }),
+	)
+}
+
+func (g *group) queueEvents(b *pgx.Batch) {
+	if len(g.events) > 0 {
+		b.Queue(`INSERT INTO events (id, shop, order_id, type, at, payload)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bytea[])`,
+			column(g.events, func(e eventRow) string { return clean(e.ID) }),
+			column(g.events, func(e eventRow) string { return e.shop }),
+			column(g.events, func(e eventRow) string { return e.orderID }),
+			column(g.events, func(e eventRow) string { return clean(e.Type) }),
+			column(g.events, func(e eventRow) int64 { return ms(e.At) }),
+			column(g.events, func(e eventRow) []byte { return append([]byte{}, e.Payload...) }),
+		)
+	}
+	if len(g.deliveries) > 0 {
+		b.Queue(`INSERT INTO deliveries (event_id, shop, order_id, target, next_at, created_at)
+			SELECT event_id, shop, order_id, target, at, at FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+			WITH ORDINALITY AS u (event_id, shop, order_id, target, at, n) ORDER BY n`,
+			column(g.deliveries, func(d deliveryRow) string { return clean(d.ID) }),
+			column(g.deliveries, func(d deliveryRow) string { return d.shop }),
+			column(g.deliveries, func(d deliveryRow) string { return d.orderID }),
+			column(g.deliveries, func(d deliveryRow) string { return d.target }),
+			column(g.deliveries, func(d deliveryRow) int64 { return ms(d.At) }),
+		)
+	}
+}
