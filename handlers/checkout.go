@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"errors"
+	"html"
+	"html/template"
 	"net/http"
 
 	"github.com/caddy-checkout/checkout/internal/gateway"
@@ -73,10 +75,10 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 		// gateway's next step may be on another host of its or at Alipay.
 		formAction: s.c.GatewayOrigin + " https:",
 		Body: struct {
-			Order  *order.Order
-			Form   *gateway.PayForm
-			Return string
-		}{o, form, s.c.Path + "/return/" + o.ID},
+			Order          *order.Order
+			Action, Return string
+			Inputs         template.HTML
+		}{o, form.Action, s.c.Path + "/return/" + o.ID, inputs(form)},
 	})
 }
 
@@ -93,6 +95,20 @@ func (s *shop) wrongFields(w http.ResponseWriter, r *http.Request, svc *payment.
 		return
 	}
 	s.reviewPage(w, r, badFields.status, quote, p.Buyer, wrong)
+}
+
+// inputs are the hidden fields of the form. Written by the template they would
+// be most of what the page costs.
+func inputs(form *gateway.PayForm) template.HTML {
+	b := make([]byte, 0, 1024)
+	for _, f := range form.Fields {
+		b = append(b, `<input type="hidden" name="`...)
+		b = append(b, html.EscapeString(f.Name)...)
+		b = append(b, `" value="`...)
+		b = append(b, html.EscapeString(f.Value)...)
+		b = append(b, "\">\n"...)
+	}
+	return template.HTML(b)
 }
 
 // formJSON is the signed form for a script, which sends the buyer there.

@@ -46,7 +46,7 @@ func New(c Config) (http.Handler, error) {
 	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") {
 		return nil, fmt.Errorf("path %q must begin with a slash and not end with one", c.Path)
 	}
-	if c.GatewayOrigin == "" || sourceOf(c.GatewayOrigin) != c.GatewayOrigin {
+	if c.GatewayOrigin == "" || !strings.EqualFold(sourceOf(c.GatewayOrigin), c.GatewayOrigin) {
 		return nil, fmt.Errorf("gateway origin %q is not http(s)://host[:port]", c.GatewayOrigin)
 	}
 	if c.Log == nil {

@@ -21,10 +21,11 @@ import (
 )
 
 const (
-	testUID   = "10000001400000"
-	testToken = "canary-token-0123456789abcdef"
-	testBase  = "https://gateway.example"
-	nasty     = `'><script>alert(1)</script>`
+	testUID      = "10000001400000"
+	testToken    = "canary-token-0123456789abcdef"
+	testBase     = "https://gateway.example"
+	pendingLimit = 1000
+	nasty        = `'><script>alert(1)</script>`
 )
 
 // memory is the part of a store that the routes reach, with a switch to fail.
@@ -185,7 +186,7 @@ func newRig(t testing.TB, set func(*Config)) *rig {
 	}
 	r.service = payment.New(payment.Config{
 		UID: testUID, Gateway: client, GatewayBase: testBase, Origin: "https://shop.example.com", Path: "/checkout",
-		Catalog: cat, Fields: r.config.Fields, Observer: r.heard, Limits: store.PendingLimits{Total: 100000},
+		Catalog: cat, Fields: r.config.Fields, Observer: r.heard, Limits: store.PendingLimits{Total: pendingLimit},
 	}, r.store)
 	t.Cleanup(r.service.Close)
 	if r.Handler, err = New(r.config); err != nil {

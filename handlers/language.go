@@ -53,8 +53,6 @@ var messages = map[string][languages]string{
 	"order_no":   {english: "Order number", chinese: "订单号"},
 	"items":      {english: "Items", chinese: "商品"},
 	"total":      {english: "Total", chinese: "合计"},
-	"each":       {english: "each", chinese: "单价"},
-	"qty":        {english: "Quantity", chinese: "数量"},
 	"beijing":    {english: "Beijing time", chinese: "北京时间"},
 	"order_time": {english: "Ordered", chinese: "下单时间"},
 	"paid_time":  {english: "Paid", chinese: "付款时间"},
