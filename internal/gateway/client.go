@@ -93,8 +93,6 @@ func (c *Client) get(ctx context.Context, address string) (body []byte, outcome 
 		return nil, OutcomeHTTPStatus, fmt.Errorf("HTTP %d", resp.StatusCode)
 	case !plain(resp.Header["Content-Encoding"]):
 		return nil, OutcomeMalformed, errors.New("compressed, though not asked to be")
-	case resp.ContentLength > maxReplyBytes:
-		return nil, OutcomeTooLarge, errors.New("reply too large")
 	}
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1))
 	if len(body) > maxReplyBytes {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,21 +28,16 @@ const orderid = "10000000900000"
 
 const goodStatus = `{"msg":"","orderid":"10000000900000","payid":"10000000900002","paymoney":"0.05","realpay":"0.05","status":"0"}`
 
-// calls are the two questions; both must withstand the same troubles.
-var calls = map[string]func(context.Context, *gateway.Client) error{
-	"status": func(ctx context.Context, c *gateway.Client) error {
+// calls are the two questions, which must withstand the same troubles. They
+// report whether there was an answer.
+var calls = map[string]func(context.Context, *gateway.Client) (answered bool, err error){
+	"status": func(ctx context.Context, c *gateway.Client) (bool, error) {
 		s, err := c.Status(ctx, orderid)
-		if err != nil && s != (gateway.StatusReply{}) {
-			return fmt.Errorf("%+v beside %v", s, err)
-		}
-		return err
+		return s != gateway.StatusReply{}, err
 	},
-	"balance": func(ctx context.Context, c *gateway.Client) error {
+	"balance": func(ctx context.Context, c *gateway.Client) (bool, error) {
 		amount, err := c.Balance(ctx, time.Now())
-		if err != nil && amount != "" {
-			return fmt.Errorf("%q beside %v", amount, err)
-		}
-		return err
+		return amount != "", err
 	},
 }
 
@@ -57,9 +53,9 @@ func troubled(t *testing.T, base, outcome string, cause error, change func(*gate
 				change(c)
 			}
 		})
-		err := ask(t.Context(), client)
-		if !errors.Is(err, gateway.ErrNoAnswer) {
-			t.Errorf("%s: %v, want %v", call, err, gateway.ErrNoAnswer)
+		answered, err := ask(t.Context(), client)
+		if answered || !errors.Is(err, gateway.ErrNoAnswer) {
+			t.Errorf("%s: answered %v, %v, want %v", call, answered, err, gateway.ErrNoAnswer)
 		}
 		if cause != nil && !errors.Is(err, cause) {
 			t.Errorf("%s: %v, want %v", call, err, cause)
@@ -85,16 +81,6 @@ func TestAnswersInTrouble(t *testing.T) {
 			io.WriteString(w, goodStatus)
 		}
 	}
-	encoded := func(encoding string, body []byte) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Encoding", encoding)
-			w.Write(body)
-		}
-	}
-	var zipped bytes.Buffer
-	z := gzip.NewWriter(&zipped)
-	io.WriteString(z, goodStatus)
-	z.Close()
 	for name, c := range map[string]struct {
 		outcome string
 		answer  http.HandlerFunc
@@ -108,18 +94,15 @@ func TestAnswersInTrouble(t *testing.T) {
 			w.Header().Set("Location", "%zz")
 			w.WriteHeader(302)
 		}},
-		"201":            {gateway.OutcomeHTTPStatus, status(201)},
-		"204":            {gateway.OutcomeHTTPStatus, status(204)},
-		"206":            {gateway.OutcomeHTTPStatus, status(206)},
-		"400":            {gateway.OutcomeHTTPStatus, status(400)},
-		"404":            {gateway.OutcomeHTTPStatus, status(404)},
-		"500":            {gateway.OutcomeHTTPStatus, status(500)},
-		"503":            {gateway.OutcomeHTTPStatus, status(503)},
-		"zipped":         {gateway.OutcomeMalformed, encoded("gzip", zipped.Bytes())},
-		"zipped twice":   {gateway.OutcomeMalformed, encoded("gzip, gzip", zipped.Bytes())},
-		"unknown coding": {gateway.OutcomeMalformed, encoded("br", []byte(goodStatus))},
-		"echo":           {gateway.OutcomeMalformed, func(http.ResponseWriter, *http.Request) {}},
-		"long header":    {gateway.OutcomeRefused, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }},
+		"201":         {gateway.OutcomeHTTPStatus, status(201)},
+		"204":         {gateway.OutcomeHTTPStatus, status(204)},
+		"206":         {gateway.OutcomeHTTPStatus, status(206)},
+		"400":         {gateway.OutcomeHTTPStatus, status(400)},
+		"404":         {gateway.OutcomeHTTPStatus, status(404)},
+		"500":         {gateway.OutcomeHTTPStatus, status(500)},
+		"503":         {gateway.OutcomeHTTPStatus, status(503)},
+		"echo":        {gateway.OutcomeMalformed, func(http.ResponseWriter, *http.Request) {}},
+		"long header": {gateway.OutcomeRefused, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -134,14 +117,50 @@ func TestAnswersInTrouble(t *testing.T) {
 	}
 }
 
-// TestIdentity: a gateway may say that it did not compress.
-func TestIdentity(t *testing.T) {
+// TestContentEncoding: what is compressed, or says so, is not looked at; a
+// gateway may say that it did not compress.
+func TestContentEncoding(t *testing.T) {
+	zip := func(w io.Writer) {
+		z := gzip.NewWriter(w)
+		io.WriteString(z, goodStatus)
+		z.Close()
+	}
+	bomb := func(w io.Writer) {
+		z := gzip.NewWriter(w)
+		spaces := bytes.Repeat([]byte{' '}, 1<<20)
+		for range 64 {
+			z.Write(spaces)
+		}
+		io.WriteString(z, goodStatus)
+		z.Close()
+	}
+	plain := func(w io.Writer) { io.WriteString(w, goodStatus) }
+	for name, c := range map[string]struct {
+		encodings []string
+		write     func(io.Writer)
+	}{
+		"zipped":           {[]string{"gzip"}, zip},
+		"bomb":             {[]string{"gzip"}, bomb},
+		"says zipped":      {[]string{"gzip"}, plain},
+		"unknown":          {[]string{"br"}, plain},
+		"said twice":       {[]string{"identity", "gzip"}, plain},
+		"said in one line": {[]string{"identity, identity"}, plain},
+		"empty":            {[]string{""}, plain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Content-Encoding"] = c.encodings
+				c.write(w)
+			})
+			troubled(t, s.URL, gateway.OutcomeMalformed, nil, nil)
+		})
+	}
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "identity")
-		io.WriteString(w, goodStatus)
+		plain(w)
 	})
 	if _, err := shop(t, s.URL, nil).Status(t.Context(), orderid); err != nil {
-		t.Error(err)
+		t.Errorf("identity: %v", err)
 	}
 }
 
@@ -318,6 +337,16 @@ func TestAskedOnce(t *testing.T) {
 	}
 }
 
+// TestDialerKnowsTheDeadline: a dialer gives up at the context's deadline, and
+// may do so before the context itself.
+func TestDialerKnowsTheDeadline(t *testing.T) {
+	troubled(t, gateway.DefaultBase, gateway.OutcomeTimeout, context.DeadlineExceeded, func(c *gateway.Config) {
+		c.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+		})
+	})
+}
+
 func TestUntrustedTLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("an untrusted gateway was asked")
@@ -342,7 +371,10 @@ func TestCallerGivesUp(t *testing.T) {
 		client := shop(t, s.URL, func(c *gateway.Config) { c.Observe = seen.observe })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- ask(ctx, client) }()
+		go func() {
+			_, err := ask(ctx, client)
+			done <- err
+		}()
 		<-arrived
 		cancel()
 		err := <-done
