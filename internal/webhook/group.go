@@ -56,7 +56,7 @@ func (g *group) run(ctx, attempts context.Context) {
 		case <-finished:
 			busy--
 		case <-g.wake:
-		case <-time.After(pollMin + rand.N(pollMax-pollMin)):
+		case <-time.After(shortestPoll + rand.N(longestPoll-shortestPoll)):
 		}
 	}
 	for range busy {

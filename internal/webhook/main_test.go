@@ -71,13 +71,16 @@ func (m *memory) ClaimDeliveries(_ context.Context, target string, now time.Time
 	return claimed, nil
 }
 
-func (m *memory) RecordAttempt(_ context.Context, id string, a store.Attempt, state string, next time.Time) error {
+func (m *memory) RecordAttempt(ctx context.Context, id string, a store.Attempt, state string, next time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer func() {
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if m.recordErr != nil {
 		return m.recordErr
 	}

@@ -97,7 +97,7 @@ func (s *smtpServer) serve(c net.Conn) {
 		}
 		verb, rest, _ := strings.Cut(line, " ")
 		verb = strings.ToUpper(verb)
-		ok := true
+		var ok bool
 		switch verb {
 		case "EHLO":
 			ext := []string{"250-test", "250-ENHANCEDSTATUSCODES"}

@@ -83,8 +83,8 @@ const (
 	attemptTimeout = 30 * time.Second // of any sender; webhooks have less
 	recordTimeout  = 10 * time.Second
 	lease          = 2 * time.Minute // longer than both, so that nobody else sends meanwhile
-	pollMin        = time.Second     // between two looks at the outbox without a Wake
-	pollMax        = 5 * time.Second
+	shortestPoll   = time.Second     // between two looks at the outbox without a Wake
+	longestPoll    = 5 * time.Second
 	defaultGrace   = 5 * time.Second
 )
 

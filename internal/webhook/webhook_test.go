@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -92,7 +93,7 @@ func TestFailingDeliveryIsGivenUpAfterThreeDays(t *testing.T) {
 		}
 		for i := 1; i < len(s.times); i++ {
 			want, got := schedule[i-1], s.times[i].Sub(s.times[i-1])
-			if got < want-want/10 || got > want+want/10+pollMax {
+			if got < want-want/10 || got > want+want/10+longestPoll {
 				t.Errorf("wait %d was %v, want about %v", i, got, want)
 			}
 		}
@@ -121,7 +122,7 @@ func TestWakeIsAtOnceAndPollIsSoon(t *testing.T) {
 			t.Fatalf("%d sent after a wake-up", len(s.sent()))
 		}
 		m.add("shop", "o2", TypePaid, nil, good)
-		time.Sleep(pollMax)
+		time.Sleep(longestPoll)
 		synctest.Wait()
 		if len(s.sent()) != 2 {
 			t.Errorf("%d sent after the poll interval", len(s.sent()))
@@ -150,12 +151,13 @@ func TestFailingReceiverNeverDelaysAnother(t *testing.T) {
 			m.add("shop", fmt.Sprint(i), TypePaid, nil, bad, good)
 		}
 		began := time.Now()
-		start(t, Config{Store: m, Targets: []Target{{"shop", bad, hangs}, {"shop", good, s}}})
+		_, stop := start(t, Config{Store: m, Targets: []Target{{"shop", bad, hangs}, {"shop", good, s}}})
 		synctest.Wait()
 		if got := len(s.sent()); got != orders || !time.Now().Equal(began) {
 			t.Errorf("the good receiver got %d of %d while the other hung", got, orders)
 		}
 		time.Sleep(time.Hour)
+		stop()
 		if most != concurrency {
 			t.Errorf("%d attempts at once to the hanging receiver, want %d", most, concurrency)
 		}
@@ -283,7 +285,7 @@ func TestOutageOfTheStoreIsWaitedOut(t *testing.T) {
 		})
 		time.Sleep(time.Hour)
 		m.fail(nil, nil)
-		time.Sleep(pollMax)
+		time.Sleep(longestPoll)
 		synctest.Wait()
 		stop()
 		if d := m.get(event, good); d.State != store.DeliveryDone {
@@ -335,7 +337,7 @@ func TestShutdownCutsOffWhatHangsAndItIsSentAgain(t *testing.T) {
 		_, stop := start(t, Config{Store: m, Targets: []Target{{"shop", good, hangs}}, Grace: time.Second})
 		synctest.Wait()
 		began := time.Now()
-		if err := stop(); err != ErrCutOff {
+		if err := stop(); !errors.Is(err, ErrCutOff) {
 			t.Errorf("Run returned %v", err)
 		}
 		if took := time.Since(began); took != time.Second {
@@ -346,10 +348,29 @@ func TestShutdownCutsOffWhatHangsAndItIsSentAgain(t *testing.T) {
 		}
 		s := &scripted{outcomes: []Outcome{Delivered}}
 		start(t, Config{Store: m, Targets: []Target{{"shop", good, s}}})
-		time.Sleep(lease + pollMax)
+		time.Sleep(lease + longestPoll)
 		synctest.Wait()
 		if !slices.Equal(s.sent(), []string{event}) {
 			t.Errorf("after the lease: sent %v", s.sent())
+		}
+	})
+}
+
+func TestAnswerThatBeatsTheCutOffIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		s := senderFunc(func(ctx context.Context, _ store.Delivery) (int, string, Outcome) {
+			<-ctx.Done()
+			return 200, "", Delivered
+		})
+		event := m.add("shop", "o", TypePaid, nil, good)
+		_, stop := start(t, Config{Store: m, Targets: []Target{{"shop", good, s}}})
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		if d := m.get(event, good); d.State != store.DeliveryDone {
+			t.Errorf("delivery is %s", d.State)
 		}
 	})
 }
