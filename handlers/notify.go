@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/caddy-checkout/checkout/internal/gateway"
@@ -56,12 +55,5 @@ func (s *shop) notKept(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, r *http.Request, status int, word string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		io.WriteString(w, word)
-	}
+	send(w, r, status, "text/plain; charset=utf-8", []byte(word))
 }

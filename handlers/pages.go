@@ -70,21 +70,15 @@ func (s *shop) render(w http.ResponseWriter, r *http.Request, l language, p page
 		formAction = "'none'"
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Content-Language", l.text("lang"))
-	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; script-src 'nonce-"+p.Nonce+
 		"'; img-src 'self'"+p.images+"; connect-src 'self'; form-action "+formAction+"; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
 	// The gateway and checks of Origin see who asks, but nobody sees the path,
 	// which holds the order's id.
 	h.Set("Referrer-Policy", "strict-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	w.WriteHeader(p.status)
-	if r.Method != http.MethodHead {
-		w.Write(b.Bytes())
-	}
+	send(w, r, p.status, "text/html; charset=utf-8", b.Bytes())
 }
 
 // sourceOf returns the origin of a link as a CSP source: empty for links
