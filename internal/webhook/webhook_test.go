@@ -21,33 +21,6 @@ const (
 	bad  = TargetWebhook + "https://bad.example.com/hook"
 )
 
-// scripted answers with the outcomes given, the last one forever, and keeps
-// what it was sent and when.
-type scripted struct {
-	mu       sync.Mutex
-	outcomes []Outcome
-	events   []string
-	times    []time.Time
-}
-
-func (s *scripted) Send(_ context.Context, d store.Delivery) (int, string, Outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events = append(s.events, d.EventID)
-	s.times = append(s.times, time.Now())
-	o := s.outcomes[0]
-	if len(s.outcomes) > 1 {
-		s.outcomes = s.outcomes[1:]
-	}
-	return 500, "scripted", o
-}
-
-func (s *scripted) sent() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.events)
-}
-
 func TestScheduleLastsThreeDays(t *testing.T) {
 	var sum time.Duration
 	for i, want := range schedule {
