@@ -3,6 +3,7 @@ package simulation
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-checkout/checkout/internal/store"
+	"github.com/caddy-checkout/checkout/internal/store/sqlite"
 )
 
 // number reads a number from the environment.
@@ -82,5 +84,23 @@ func TestReplay(t *testing.T) {
 		if a != b || (errA == nil) != (errB == nil) {
 			t.Errorf("seed %d: %+v %v, then %+v %v", seed, a, errA, b, errB)
 		}
+	}
+}
+
+// TestHistoriesOnDisk runs the same histories on the model and on the embedded
+// store: they must come to the same.
+func TestHistoriesOnDisk(t *testing.T) {
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	first := number(t, "CHECKOUT_SEED", rand.Uint64N(1<<40))
+	t.Logf("from seed %d", first)
+	const runs = 30
+	onDisk := each(t, first, runs, func() store.Store { return st }, nil)
+	model := each(t, first, runs, func() store.Store { return newMemory() }, nil)
+	if onDisk != model {
+		t.Errorf("on disk: %+v\nmodel:   %+v", onDisk, model)
 	}
 }
