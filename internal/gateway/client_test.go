@@ -120,44 +120,37 @@ func TestAnswersInTrouble(t *testing.T) {
 // TestContentEncoding: what is compressed, or says so, is not looked at; a
 // gateway may say that it did not compress.
 func TestContentEncoding(t *testing.T) {
-	zip := func(w io.Writer) {
-		z := gzip.NewWriter(w)
-		io.WriteString(z, goodStatus)
+	zip := func(text string) string {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		io.WriteString(z, text)
 		z.Close()
+		return b.String()
 	}
-	bomb := func(w io.Writer) {
-		z := gzip.NewWriter(w)
-		spaces := bytes.Repeat([]byte{' '}, 1<<20)
-		for range 64 {
-			z.Write(spaces)
-		}
-		io.WriteString(z, goodStatus)
-		z.Close()
-	}
-	plain := func(w io.Writer) { io.WriteString(w, goodStatus) }
+	bomb := zip(strings.Repeat(" ", 4<<20) + goodStatus)
 	for name, c := range map[string]struct {
 		encodings []string
-		write     func(io.Writer)
+		body      string
 	}{
-		"zipped":           {[]string{"gzip"}, zip},
+		"zipped":           {[]string{"gzip"}, zip(goodStatus)},
 		"bomb":             {[]string{"gzip"}, bomb},
-		"says zipped":      {[]string{"gzip"}, plain},
-		"unknown":          {[]string{"br"}, plain},
-		"said twice":       {[]string{"identity", "gzip"}, plain},
-		"said in one line": {[]string{"identity, identity"}, plain},
-		"empty":            {[]string{""}, plain},
+		"says zipped":      {[]string{"gzip"}, goodStatus},
+		"unknown":          {[]string{"br"}, goodStatus},
+		"said twice":       {[]string{"identity", "gzip"}, goodStatus},
+		"said in one line": {[]string{"identity, identity"}, goodStatus},
+		"empty":            {[]string{""}, goodStatus},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header()["Content-Encoding"] = c.encodings
-				c.write(w)
+				io.WriteString(w, c.body)
 			})
 			troubled(t, s.URL, gateway.OutcomeMalformed, nil, nil)
 		})
 	}
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "identity")
-		plain(w)
+		io.WriteString(w, goodStatus)
 	})
 	if _, err := shop(t, s.URL, nil).Status(t.Context(), orderid); err != nil {
 		t.Errorf("identity: %v", err)
