@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-checkout/checkout/internal/gateway"
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
+	"github.com/caddy-checkout/checkout/internal/webhook"
 )
 
 // Defaults of Config.
@@ -162,7 +163,7 @@ func (s *Service) targets(eventType string, o *order.Order) []string {
 	add := func(url string) {
 		if !seen[url] {
 			seen[url] = true
-			targets = append(targets, "webhook:"+url)
+			targets = append(targets, webhook.TargetWebhook+url)
 		}
 	}
 	for _, url := range s.c.Webhooks {
@@ -176,10 +177,10 @@ func (s *Service) targets(eventType string, o *order.Order) []string {
 		}
 	}
 	if s.c.MailMerchant && eventType != EventExpired {
-		targets = append(targets, "mail:merchant")
+		targets = append(targets, webhook.MailMerchant)
 	}
 	if s.c.MailBuyer && eventType == EventPaid && o.Buyer.Email != "" {
-		targets = append(targets, "mail:buyer")
+		targets = append(targets, webhook.MailBuyer)
 	}
 	return targets
 }
