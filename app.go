@@ -1,0 +1,168 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
+	"github.com/caddy-checkout/checkout/internal/webhook"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+const (
+	defaultKeepUnpaid = 30 * 24 * time.Hour
+	minKeepUnpaid     = 7 * 24 * time.Hour
+)
+
+// App holds what the shops of a configuration share: the store of orders, and
+// the work that goes on without a request, such as asking the gateway about
+// payments that nobody told of. Without configuration it serves one machine.
+type App struct {
+	// Where orders are kept. Default: a sqlite file in Caddy's data directory.
+	Store *Store `json:"store,omitempty"`
+
+	// How long expired orders without any payment are kept; paid orders and
+	// those in review always are. At least 7d; negative: for ever.
+	// Default: 30d.
+	KeepUnpaid caddy.Duration `json:"keep_unpaid,omitempty"`
+
+	ctx      caddy.Context
+	log      *slog.Logger
+	metrics  *metrics
+	emitter  *emitter
+	store    *sharedStore
+	storeKey any
+
+	mu    sync.Mutex
+	shops map[string]*shop // by origin and path
+
+	dispatcher atomic.Pointer[webhook.Dispatcher] // nil until the store is ready
+	stop       context.CancelFunc
+	workers    sync.WaitGroup
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "checkout",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision checks the configuration. It opens no database.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.log = ctx.Slogger()
+	a.shops = make(map[string]*shop)
+	if a.KeepUnpaid == 0 {
+		a.KeepUnpaid = caddy.Duration(defaultKeepUnpaid)
+	}
+	if err := checkKeepUnpaid(time.Duration(a.KeepUnpaid)); err != nil {
+		return fmt.Errorf("keep_unpaid: %w", err)
+	}
+	c, err := a.Store.resolve(caddy.NewReplacer())
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.store, a.storeKey = acquireStore(c)
+	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry(), a.store.get); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	a.emitter = newEmitter(ctx, events.(*caddyevents.App), a.metrics, a.log)
+	return nil
+}
+
+func checkKeepUnpaid(d time.Duration) error {
+	if d >= 0 && d < minKeepUnpaid {
+		return fmt.Errorf("%s is too short for payments that come late; write at least 7d", d)
+	}
+	return nil
+}
+
+// firstAttempt bounds how long Start waits for the store, so that the first
+// requests find it open.
+const firstAttempt = 2 * time.Second
+
+// Start opens the store in the background and starts the work that goes on
+// without a request. A store that cannot be opened fails nothing: it is tried
+// again, and meanwhile checkout answers 503.
+func (a *App) Start() error {
+	a.emitter.start()
+	a.store.start(a.log)
+	ctx, stop := context.WithCancel(context.WithoutCancel(a.ctx.Context))
+	a.stop = stop
+	timer := time.NewTimer(firstAttempt)
+	defer timer.Stop()
+	select {
+	case <-a.store.tried:
+	case <-timer.C:
+	}
+	if a.store.get() != nil {
+		a.open(ctx)
+		return nil
+	}
+	a.workers.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-a.store.ready:
+			a.log.Info("store opened")
+			a.open(ctx)
+		}
+	})
+	return nil
+}
+
+// Stop ends the work that goes on without a request. Requests that are still
+// served find the store open until Cleanup.
+func (a *App) Stop() error {
+	a.stop()
+	a.workers.Wait()
+	a.emitter.flush()
+	return nil
+}
+
+// Cleanup lets go what Provision acquired. Caddy calls it after Stop, and
+// after a Provision that failed.
+func (a *App) Cleanup() error {
+	if a.stop != nil {
+		a.stop()
+		a.workers.Wait()
+	}
+	a.mu.Lock()
+	for _, s := range a.shops {
+		s.close()
+	}
+	a.mu.Unlock()
+	if a.emitter != nil {
+		a.emitter.close()
+	}
+	if a.storeKey == nil {
+		return nil
+	}
+	_, err := stores.Delete(a.storeKey)
+	a.storeKey = nil
+	if err != nil {
+		return fmt.Errorf("closing store: %w", err)
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)
