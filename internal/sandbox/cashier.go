@@ -14,7 +14,7 @@ func (g *Gateway) serveCashier(w http.ResponseWriter, r *http.Request) {
 	e, ok := g.book.byID[orderid]
 	if !ok {
 		g.mu.Unlock()
-		g.apologize(w, r, errUnknownOrder)
+		g.excuse(w, r, errUnknownOrder)
 		return
 	}
 	o := g.view(e)
@@ -38,12 +38,12 @@ func (g *Gateway) serveCashier(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serveCashierButton(w http.ResponseWriter, r *http.Request) {
 	form, v := readBody(r)
 	if v != nil {
-		g.apologize(w, r, fmt.Errorf("%w: %s", errCommand, v.text(english)))
+		g.excuse(w, r, fmt.Errorf("%w: %s", errCommand, v.text(english)))
 		return
 	}
 	orderid := form.Get("orderid")
 	if err := g.press(form.Get("do"), orderid, form.Get("realpay")); err != nil {
-		g.apologize(w, r, err)
+		g.excuse(w, r, err)
 		return
 	}
 	http.Redirect(w, r, cashierURL(orderid), http.StatusSeeOther)
@@ -96,7 +96,7 @@ func (g *Gateway) serveReturn(w http.ResponseWriter, r *http.Request) {
 	e, ok := g.book.byID[orderid]
 	if !ok {
 		g.mu.Unlock()
-		g.apologize(w, r, errUnknownOrder)
+		g.excuse(w, r, errUnknownOrder)
 		return
 	}
 	target, held := e.values["returnurl"], e.held

@@ -128,7 +128,7 @@ func TestNotifyAfterReturn(t *testing.T) {
 		if n := len(r.shop.got()); n != 0 {
 			t.Errorf("%d notifies too soon", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		r.get("/return?orderid=A1")
 		time.Sleep(time.Hour)
@@ -202,7 +202,7 @@ func TestInspectorButtons(t *testing.T) {
 	if m := r.messages("kind=notify&min=17&wait=60").Messages; len(m) != 17 {
 		t.Errorf("%d notifies", len(m))
 	}
-	if w := r.form("/sandbox/pay", url.Values{"color": {"red"}}); w.Code != http.StatusBadRequest {
+	if w := r.form("/sandbox/pay", url.Values{"shade": {"red"}}); w.Code != http.StatusBadRequest {
 		t.Errorf("unknown field: %d", w.Code)
 	}
 	if w := r.form("/sandbox/notify", url.Values{"orderid": {"A1"}, "count": {"x"}}); w.Code != http.StatusBadRequest {

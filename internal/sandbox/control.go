@@ -65,7 +65,7 @@ func (g *Gateway) serveCommand(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err != nil && form:
-		g.apologize(w, r, err)
+		g.excuse(w, r, err)
 	case err != nil:
 		writeError(w, err)
 	case form:
@@ -287,7 +287,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 func writeError(w http.ResponseWriter, err error) {

@@ -202,12 +202,12 @@ func (g *Gateway) misbehave(w http.ResponseWriter, r *http.Request, m *message, 
 		return
 	case "truncated":
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.Write(body[:len(body)/2])
+		_, _ = w.Write(body[:len(body)/2])
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	w.WriteHeader(m.HTTP)
-	w.Write(body)
+	_, _ = w.Write(body)
 }
 
 // over reports whether nobody waits for the rest of an answer.
@@ -219,7 +219,7 @@ func (g *Gateway) trickle(w http.ResponseWriter, r *http.Request, body []byte) {
 	t := time.NewTicker(slowInterval)
 	defer t.Stop()
 	for i := range body {
-		w.Write(body[i : i+1])
+		_, _ = w.Write(body[i : i+1])
 		http.NewResponseController(w).Flush()
 		select {
 		case <-t.C:
@@ -248,5 +248,5 @@ func (g *Gateway) serveElsewhere(w http.ResponseWriter, _ *http.Request) {
 	g.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Write(body)
+	_, _ = w.Write(body)
 }

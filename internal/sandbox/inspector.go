@@ -17,7 +17,7 @@ func (g *Gateway) serveInspector(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	before, err := number(q.Get("before"), 0)
 	if err != nil {
-		g.apologize(w, r, err)
+		g.excuse(w, r, err)
 		return
 	}
 	p := g.page(r, "inspector")

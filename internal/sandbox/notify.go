@@ -139,7 +139,7 @@ func (g *Gateway) try(n *notice, try int) *message {
 
 	// The status alone counts; a body that breaks off changes nothing.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, ReplyBytes))
-	io.Copy(io.Discard, io.LimitReader(resp.Body, maxReplyRead))
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxReplyRead))
 	m.HTTP = resp.StatusCode
 	m.Reply = strings.ToValidUTF8(string(body), "�")
 	switch {

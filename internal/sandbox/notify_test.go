@@ -301,7 +301,7 @@ func TestCommandsRefused(t *testing.T) {
 	}
 	r.command(200, "pay", `{"orderid":"A1","wait":"done"}`)
 	r.command(400, "notify", `{"orderid":"A1","key":"maybe"}`)
-	r.command(400, "notify", `{"orderid":"A1","set":{"color":"red"}}`)
+	r.command(400, "notify", `{"orderid":"A1","set":{"shade":"red"}}`)
 	r.command(400, "notify", `{"orderid":"A1","set":{"realpay":"1&2"}}`)
 	r.command(409, "cancel", `{"orderid":"A1"}`)
 	if n := len(r.shop.got()); n != 1 {

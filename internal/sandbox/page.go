@@ -27,7 +27,7 @@ type page struct {
 	lang  lang
 	Nonce string
 
-	Error    error       // apology
+	Error    error       // excuse
 	Message  *message    // refused
 	Signed   []string    // refused: the signed fields in order
 	Order    *orderView  // cashier
@@ -48,6 +48,9 @@ type setting struct {
 
 // Say is r in the page's language.
 func (p *page) Say(r reason) string { return r.in(p.lang) }
+
+// Excuse is what kind of error Error is.
+func (p *page) Excuse() string { return p.T.excuses[statusOfError(p.Error)] }
 
 // Kind is the name of a kind of message.
 func (p *page) Kind(kind string) string { return p.T.kinds[kind] }
@@ -89,12 +92,12 @@ func (g *Gateway) render(w http.ResponseWriter, status int, p *page) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+p.Nonce+
 		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	w.WriteHeader(status)
-	w.Write(b.Bytes())
+	_, _ = w.Write(b.Bytes())
 }
 
-// apologize is the page for a button that cannot be done.
-func (g *Gateway) apologize(w http.ResponseWriter, r *http.Request, err error) {
-	p := g.page(r, "apology")
+// excuse is the page for a button that cannot be done.
+func (g *Gateway) excuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := g.page(r, "excuse")
 	p.Error = err
 	g.render(w, statusOfError(err), p)
 }
@@ -106,7 +109,7 @@ func (p *page) Title() string {
 		return p.T.Cashier
 	case "refused":
 		return p.T.Refused
-	case "apology":
+	case "excuse":
 		return p.T.CannotDo
 	}
 	return p.T.Inspector

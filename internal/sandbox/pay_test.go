@@ -201,8 +201,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := strings.Count(w.Body.String(), `"state"`); n != 3 || strings.Contains(w.Body.String(), `"A6"`) || !strings.Contains(w.Body.String(), `"A9"`) {
 		t.Errorf("%d orders: %s", n, w.Body)
 	}
+	if m := r.reply(statusQuery("A6")); m["status"] != "-2" {
+		t.Errorf("the oldest order is known: %v", m)
+	}
+	r.order("A9")
 	a := r.messages("")
-	if len(a.Messages) != 5 || a.Messages[0].OrderID != "A9" || a.Messages[4].OrderID != "A5" {
+	if len(a.Messages) != 5 || a.Messages[0].OrderID != "A9" || a.Messages[1].OrderID != "A6" || a.Messages[4].OrderID != "A7" {
 		t.Errorf("%d messages", len(a.Messages))
 	}
 }

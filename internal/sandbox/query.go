@@ -155,5 +155,5 @@ func (g *Gateway) answer(w http.ResponseWriter, m *message, v verdict, reply any
 	g.record(m)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Write(body)
+	_, _ = w.Write(body)
 }

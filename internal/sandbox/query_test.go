@@ -109,6 +109,7 @@ func TestQueriesRefused(t *testing.T) {
 		{"long", statusQuery(strings.Repeat("a", 41)), "at most 40"},
 		{"escape", status + "&%zz", "cannot be decoded"},
 		{"token", status + "&token=" + token, "token must never leave"},
+		{"token as uid", strings.Replace(status, "uid="+uid, "uid="+token, 1), `uid "********" is unknown`},
 		{"key", strings.Replace(balance, "key=", "key=0", 1), "32 lower-case hex"},
 		{"missing", "/requstBalance.action?uid=" + uid, "reqtime is missing"},
 		{"other key", "/requstBalance.action?uid=" + uid + "&reqtime=x&key=" + strings.Repeat("0", 32), "key does not match"},

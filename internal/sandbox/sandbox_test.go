@@ -240,7 +240,7 @@ func TestNewRefuses(t *testing.T) {
 		"no token":          {UID: uid},
 		"negative interval": {UID: uid, Token: token, NotifyInterval: -1},
 		"negative bound":    {UID: uid, Token: token, MaxOrders: -1},
-		"unknown field":     {UID: uid, Token: token, SignPay: []string{"uid", "color"}},
+		"unknown field":     {UID: uid, Token: token, SignPay: []string{"uid", "shade"}},
 	} {
 		if g, err := sandbox.New(c); err == nil {
 			g.Close()

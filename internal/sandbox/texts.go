@@ -1,5 +1,7 @@
 package sandbox
 
+import "net/http"
+
 // texts are the words of the pages in one language.
 type texts struct {
 	Lang string
@@ -15,7 +17,7 @@ type texts struct {
 	// refused
 	Refused, RefusedHint, Hashed, HashedHint, FieldOrder, YourFields string
 
-	// apology
+	// excuse
 	CannotDo, Back string
 
 	// inspector
@@ -24,6 +26,7 @@ type texts struct {
 	TimeOut, PayLate, PayLess, SecondPayment, Duplicate, Concurrent, WrongKey, ChangedAmount, WrongAmount, OtherPayID string
 
 	kinds, states map[string]string
+	excuses       map[int]string // by HTTP status
 }
 
 var allTexts = [languages]texts{
@@ -108,6 +111,12 @@ var allTexts = [languages]texts{
 		states: map[string]string{
 			stateWaiting: "waiting", statePaid: "paid", stateCancelled: "cancelled", stateTimeout: "timed out",
 		},
+		excuses: map[int]string{
+			http.StatusBadRequest:         "The request is not right.",
+			http.StatusNotFound:           "There is no such order.",
+			http.StatusConflict:           "The order is in another state. Perhaps the page was old.",
+			http.StatusServiceUnavailable: "The sandbox is busy or closed. Try again in a minute.",
+		},
 	},
 	chinese: {
 		Lang:      "zh-CN",
@@ -189,6 +198,12 @@ var allTexts = [languages]texts{
 		},
 		states: map[string]string{
 			stateWaiting: "待支付", statePaid: "已支付", stateCancelled: "已取消", stateTimeout: "已超时",
+		},
+		excuses: map[int]string{
+			http.StatusBadRequest:         "请求不正确。",
+			http.StatusNotFound:           "没有该订单。",
+			http.StatusConflict:           "订单已处于其他状态，页面可能已过期。",
+			http.StatusServiceUnavailable: "沙箱繁忙或已关闭。请一分钟后再试。",
 		},
 	},
 }

@@ -15,7 +15,7 @@ func TestEveryTextInEveryLanguage(t *testing.T) {
 				t.Errorf("%s: no %s", texts.Lang, v.Type().Field(i).Name)
 			}
 		}
-		if len(texts.kinds) != 5 || len(texts.states) != 4 {
+		if len(texts.kinds) != 5 || len(texts.states) != 4 || len(texts.excuses) != 4 {
 			t.Errorf("%s: %d kinds, %d states", texts.Lang, len(texts.kinds), len(texts.states))
 		}
 	}
