@@ -130,7 +130,7 @@ func (s *shop) buyer(pairs []pair) (order.Buyer, error) {
 	var b order.Buyer
 	seen := make(map[string]bool, len(s.c.Fields))
 	for _, p := range pairs {
-		field := buyerField(&b, p.name)
+		field := b.Field(p.name)
 		if field == nil || !s.asks(p.name) {
 			continue
 		}
@@ -150,21 +150,4 @@ func (s *shop) asks(name string) bool {
 		}
 	}
 	return false
-}
-
-// buyerField returns the place of a field in b, nil if there is no such field.
-func buyerField(b *order.Buyer, name string) *string {
-	switch name {
-	case "name":
-		return &b.Name
-	case "email":
-		return &b.Email
-	case "tel":
-		return &b.Tel
-	case "address":
-		return &b.Address
-	case "note":
-		return &b.Note
-	}
-	return nil
 }

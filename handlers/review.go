@@ -53,7 +53,7 @@ func (s *shop) reviewPage(w http.ResponseWriter, r *http.Request, status int, qu
 			Label:        l.text("field_" + f.Name),
 			Type:         inputType[f.Name],
 			Autocomplete: autocomplete[f.Name],
-			Value:        *buyerField(&buyer, f.Name),
+			Value:        *buyer.Field(f.Name),
 			Required:     f.Required,
 			Multiline:    f.Name == "address" || f.Name == "note",
 			MaxLength:    payment.BuyerFields[f.Name],

@@ -75,6 +75,24 @@ type Buyer struct {
 	Note    string `json:"note,omitempty"`
 }
 
+// Field returns the place of the buyer field of that name: "name", "email",
+// "tel", "address" or "note"; nil for any other.
+func (b *Buyer) Field(name string) *string {
+	switch name {
+	case "name":
+		return &b.Name
+	case "email":
+		return &b.Email
+	case "tel":
+		return &b.Tel
+	case "address":
+		return &b.Address
+	case "note":
+		return &b.Note
+	}
+	return nil
+}
+
 // Payment is a payment of the gateway that was verified: by the key of a
 // notify, or by the gateway's own answer.
 type Payment struct {

@@ -37,7 +37,7 @@ func (s *Service) Begin(ctx context.Context, p Purchase) (*order.Order, *gateway
 		Total:     q.Total,
 		Title:     q.title(),
 		Buyer:     buyer,
-		OrderUID:  gateway.Title(p.OrderUID, 40),
+		OrderUID:  gateway.Title(p.OrderUID, gateway.MaxOrderUID),
 		Language:  p.Language,
 		Client:    p.Client,
 		Test:      s.c.Test,

@@ -39,34 +39,18 @@ type FieldError map[string]string
 
 func (FieldError) Error() string { return "buyer fields are missing or wrong" }
 
-// buyerField returns the place of a field in b.
-func buyerField(b *order.Buyer, name string) *string {
-	switch name {
-	case "name":
-		return &b.Name
-	case "email":
-		return &b.Email
-	case "tel":
-		return &b.Tel
-	case "address":
-		return &b.Address
-	default:
-		return &b.Note
-	}
-}
-
 // checkBuyer returns the fields of b that the shop asks for, trimmed, or a
 // FieldError. Fields that it does not ask for are dropped.
 func checkBuyer(fields []BuyerField, b order.Buyer) (order.Buyer, error) {
 	var kept order.Buyer
 	wrong := make(FieldError)
 	for _, f := range fields {
-		value := strings.TrimSpace(strings.ReplaceAll(*buyerField(&b, f.Name), "\r\n", "\n"))
+		value := strings.TrimSpace(strings.ReplaceAll(*b.Field(f.Name), "\r\n", "\n"))
 		if problem := fieldProblem(f, value); problem != "" {
 			wrong[f.Name] = problem
 			continue
 		}
-		*buyerField(&kept, f.Name) = value
+		*kept.Field(f.Name) = value
 	}
 	if len(wrong) > 0 {
 		return order.Buyer{}, wrong

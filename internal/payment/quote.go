@@ -99,5 +99,5 @@ func (q *Quote) title() string {
 			fmt.Fprintf(&b, " ×%d", l.Qty)
 		}
 	}
-	return gateway.Title(b.String(), 100)
+	return gateway.Title(b.String(), gateway.MaxOrderName)
 }
