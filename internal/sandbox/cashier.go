@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (g *Gateway) serveCashier(w http.ResponseWriter, r *http.Request) {
 		p.Next, p.Refresh = returnURL(orderid), seconds(g.c.ReturnDelay)
 	case stateWaiting:
 		// Just after the deadline the page shows that time is up.
-		p.Next, p.Refresh = cashierURL(orderid), seconds(o.Deadline.Sub(g.c.Now()))+1
+		p.Next, p.Refresh = cashierURL(orderid), seconds(o.Deadline.Sub(g.c.Now())+time.Second)
 	case stateTimeout:
 		p.Next = returnURL(orderid)
 	}
@@ -118,6 +119,7 @@ func returnURL(orderid string) string {
 	return "/return?orderid=" + url.QueryEscape(orderid)
 }
 
-func seconds(d time.Duration) int {
-	return int(d.Round(time.Second) / time.Second)
+// seconds is d as a page's refresh takes it.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(int(d.Round(time.Second) / time.Second))
 }

@@ -70,6 +70,15 @@ func TestCashierButtons(t *testing.T) {
 	})
 }
 
+func TestReturnAtOnce(t *testing.T) {
+	r := newRig(t, func(c *sandbox.Config) { c.ReturnDelay = time.Nanosecond })
+	r.order("A1")
+	r.press("A1", url.Values{"do": {"pay"}})
+	if w := r.get("/cashier?orderid=A1"); !strings.Contains(w.Body.String(), `content="0;url=/return?orderid=A1"`) {
+		t.Errorf("%s", w.Body)
+	}
+}
+
 func TestCashierTimesOut(t *testing.T) {
 	c := newClock()
 	r := newRig(t, func(conf *sandbox.Config) { conf.Now = c.Now })

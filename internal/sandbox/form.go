@@ -13,8 +13,12 @@ import (
 	"github.com/caddy-checkout/checkout/sign"
 )
 
-// maxFormBytes bounds the body of a pay request and of a command.
-const maxFormBytes = gateway.MaxNotifyBytes
+const (
+	// maxFormBytes bounds the body of a pay request and of a command.
+	maxFormBytes = gateway.MaxNotifyBytes
+	// maxUnknown bounds how many fields are complained about by name.
+	maxUnknown = 8
+)
 
 // rule is a row of a message's table.
 type rule struct {
@@ -37,7 +41,7 @@ var (
 		{"key", 0, true},
 	}
 	statusRules  = []rule{{"orderid", 40, true}, {"uid", 0, true}, {"key", 0, true}}
-	balanceRules = []rule{{"uid", 0, true}, {"reqtime", 0, true}, {"key", 0, true}}
+	balanceRules = []rule{{"uid", 0, true}, {"reqtime", 40, true}, {"key", 0, true}}
 )
 
 // payTypeAlipay is the one payment method there is (protocol section 1).
@@ -100,7 +104,8 @@ func check(form url.Values, rules []rule) (map[string]string, verdict) {
 			v = append(v, because("value", r.name)...)
 		}
 	}
-	for _, name := range unknownFields(form, rules) {
+	unknown := unknownFields(form, rules)
+	for _, name := range unknown[:min(len(unknown), maxUnknown)] {
 		if name == "token" {
 			v = append(v, because("token_sent")...)
 			continue

@@ -2,13 +2,14 @@ package sandbox
 
 import (
 	"net/http"
+	"time"
 )
 
 // How much the inspector shows on one page.
 const (
 	ordersShown   = 50
 	messagesShown = 100
-	liveSeconds   = 3
+	liveInterval  = 3 * time.Second
 )
 
 // serveInspector shows what was received and sent, the orders, and the buttons
@@ -27,7 +28,7 @@ func (g *Gateway) serveInspector(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Orders = g.orders("", ordersShown)
 	if p.Live = q.Has("live"); p.Live {
-		p.Next, p.Refresh = "/inspector?live", liveSeconds
+		p.Next, p.Refresh = "/inspector?live", seconds(liveInterval)
 	}
 
 	g.mu.Lock()

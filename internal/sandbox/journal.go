@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -108,7 +109,7 @@ func (g *Gateway) shorten(s string) string {
 	if len(s) <= maxValueBytes {
 		return s
 	}
-	return s[:maxValueBytes] + "…"
+	return strings.ToValidUTF8(s[:maxValueBytes], "") + "…"
 }
 
 // filter says which messages are wanted; zero members do not matter.

@@ -31,8 +31,8 @@ type page struct {
 	Message  *message    // refused
 	Signed   []string    // refused: the signed fields in order
 	Order    *orderView  // cashier
-	Refresh  int         // seconds until Next, if there is one
-	Next     string      // where the browser goes by itself
+	Next     string      // where the browser goes next
+	Refresh  string      // after how many seconds it does so by itself; empty: never
 	Orders   []orderView // inspector
 	Messages []*message  // inspector
 	Before   int64       // inspector: where the next page of messages begins

@@ -211,6 +211,22 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+func TestMessagesAreBounded(t *testing.T) {
+	r := newRig(t, nil)
+	f := payForm(url.Values{"orderinfo": {strings.Repeat("壶", 333)}})
+	for i := range 500 {
+		f.Set(fmt.Sprint("x", i), "1")
+	}
+	w := r.form("/pay.action", f)
+	if n := strings.Count(w.Body.String(), "is no field"); n != 8 {
+		t.Errorf("%d reasons", n)
+	}
+	w = r.get("/sandbox/messages")
+	if w.Body.Len() > 8<<10 || strings.Contains(w.Body.String(), "\ufffd") {
+		t.Errorf("%d bytes: %s", w.Body.Len(), w.Body)
+	}
+}
+
 func TestForeignPagesCannotPressButtons(t *testing.T) {
 	r := newRig(t, nil)
 	r.order("A1")
