@@ -31,18 +31,35 @@ func (s *Store) Backup(ctx context.Context, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, tmp.Close(), os.Remove(tmp.Name())) }()
+	defer func() {
+		err = errors.Join(err, tmp.Close())
+		_ = os.Remove(tmp.Name()) // a rename may have moved it
+	}()
 	if err := s.copyInto(ctx, tmp.Name()); err != nil {
 		return err
 	}
 	if err := tmp.Sync(); err != nil {
 		return err
 	}
-	// A link, other than a rename, fails where the name is taken.
-	if err := os.Link(tmp.Name(), file); err != nil {
+	if err := nameFile(tmp.Name(), file); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(file))
+}
+
+// nameFile gives the file tmp the name file too, unless that is taken. A
+// rename would overwrite; where there are no links, as on many USB sticks, the
+// name is reserved first.
+func nameFile(tmp, file string) error {
+	err := os.Link(tmp, file)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Rename(tmp, file))
 }
 
 func (s *Store) copyInto(ctx context.Context, file string) error {

@@ -75,7 +75,7 @@ func (c *conn) close() error {
 	for _, stmt := range c.stmts {
 		_ = stmt.Close()
 	}
-	return c.Conn.Close()
+	return c.Close()
 }
 
 // setUp makes the connection one that can write, and the schema if need be. It

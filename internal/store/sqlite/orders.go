@@ -59,25 +59,22 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 	return nil
 }
 
-// limit refuses one pending order too many.
+// limit refuses one pending order too many. It counts no further than the
+// limit.
 func (t *tx) limit(shop int64, client string, limits store.PendingLimits) error {
-	var n int
-	if limits.PerClient > 0 {
-		if _, err := one(t, "SELECT count(*) FROM (SELECT 1 FROM orders WHERE shop = ? AND client = ? AND state = 'pending' LIMIT ?)",
-			[]any{shop, client, limits.PerClient}, &n); err != nil {
-			return err
-		}
-		if n >= limits.PerClient {
-			return &store.LimitError{PerClient: true, Limit: limits.PerClient}
-		}
+	if limits.PerClient <= 0 && limits.Total <= 0 {
+		return nil
 	}
-	if limits.Total > 0 {
-		if _, err := one(t, "SELECT pending FROM shops WHERE n = ?", []any{shop}, &n); err != nil {
-			return err
-		}
-		if n >= limits.Total {
-			return &store.LimitError{Limit: limits.Total}
-		}
+	var ofClient, total int
+	if _, err := one(t, `SELECT pending, (SELECT count(*) FROM (SELECT 1 FROM orders WHERE shop = ?1 AND client = ? AND state = 'pending' LIMIT ?))
+		FROM shops WHERE n = ?1`, []any{shop, client, max(limits.PerClient, 0)}, &total, &ofClient); err != nil {
+		return err
+	}
+	if limits.PerClient > 0 && ofClient >= limits.PerClient {
+		return &store.LimitError{PerClient: true, Limit: limits.PerClient}
+	}
+	if limits.Total > 0 && total >= limits.Total {
+		return &store.LimitError{Limit: limits.Total}
 	}
 	return nil
 }
@@ -131,7 +128,7 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 		}
 		sub := store.Subject{Order: o.Order}
 		if payid != "" {
-			if _, err := one(t, "SELECT order_id FROM payments WHERE shop = ? AND payid = ? AND payid <> '' AND verdict <> 'reused' AND order_id <> ?",
+			if _, err := one(t, "SELECT order_id FROM payments WHERE shop = ? AND payid = ? AND payid <> '' AND order_id <> ?",
 				[]any{number, payid, id}, &sub.PayidOf); err != nil {
 				return err
 			}

@@ -91,9 +91,7 @@ CREATE TABLE payments (
 	PRIMARY KEY (order_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- A payment that names another order's payid is kept too, as evidence; it does
--- not hold the payid.
-CREATE UNIQUE INDEX payments_by_payid ON payments (shop, payid) WHERE payid <> '' AND verdict <> 'reused';
+CREATE UNIQUE INDEX payments_by_payid ON payments (shop, payid) WHERE payid <> '';
 
 CREATE TABLE history (
 	order_id TEXT NOT NULL,

@@ -44,7 +44,7 @@ func (s *Store) Summarize(ctx context.Context, shop string, from, to time.Time, 
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("summarizing orders: %w", err)
+		return nil, fmt.Errorf("reading summary: %w", err)
 	}
 	return sum.result(), nil
 }

@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/caddy-checkout/checkout/internal/store"
+)
+
+// held keeps the writer busy until release is called, so that the writes that
+// queue calls for meanwhile share a transaction. queue returns when its call
+// waits.
+func held(t *testing.T, s *Store) (queue func(call func() error) <-chan error, release func()) {
+	began, end := make(chan struct{}), make(chan struct{})
+	go s.write(context.WithoutCancel(t.Context()), func(*tx) error { //nolint:errcheck // it cannot fail
+		close(began)
+		<-end
+		return nil
+	})
+	<-began
+	return func(call func() error) <-chan error {
+		waiting := len(s.ops)
+		done := make(chan error, 1)
+		go func() { done <- call() }()
+		for len(s.ops) == waiting {
+			select {
+			case err := <-done:
+				t.Fatalf("a write did not wait: %v", err)
+			default:
+				runtime.Gosched()
+			}
+		}
+		return done
+	}, func() { close(end) }
+}
+
+func TestNeighbours(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	known, err := create(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := errors.New("mine")
+	queue, release := held(t, s)
+	var good []<-chan error
+	neighbour := func() {
+		good = append(good, queue(func() error {
+			_, err := create(t.Context(), s)
+			return err
+		}))
+	}
+	neighbour()
+	exists := queue(func() error { return s.Create(t.Context(), known, known.CreatedAt, store.PendingLimits{}) })
+	decided := queue(func() error {
+		_, err := s.Update(t.Context(), known.Shop, known.ID, "", func(store.Subject) (*store.Change, error) { return nil, mine })
+		return err
+	})
+	neighbour()
+	// These two fail after they wrote.
+	halfway := queue(func() error {
+		return s.write(t.Context(), func(t *tx) error {
+			if _, err := t.exec("DELETE FROM orders"); err != nil {
+				return err
+			}
+			return mine
+		})
+	})
+	panicked := queue(func() error {
+		_, err := s.Update(t.Context(), known.Shop, known.ID, "", func(store.Subject) (*store.Change, error) { panic("oh") })
+		return err
+	})
+	neighbour()
+	release()
+	for _, done := range good {
+		if err := <-done; err != nil {
+			t.Errorf("a neighbour of a failed write: %v", err)
+		}
+	}
+	if err := <-exists; !errors.Is(err, store.ErrExists) {
+		t.Errorf("got %v, want ErrExists", err)
+	}
+	for _, done := range []<-chan error{decided, halfway} {
+		if err := <-done; !errors.Is(err, mine) {
+			t.Errorf("got %v, want the error of the write", err)
+		}
+	}
+	if err := <-panicked; err == nil || !strings.Contains(err.Error(), "oh") {
+		t.Errorf("got %v, want the panic", err)
+	}
+	if got := checkWhole(t, s); len(got) != len(good)+1 {
+		t.Errorf("%d orders are there, want %d", len(got), len(good)+1)
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	queue, release := held(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := newOrder()
+	done := queue(func() error { return s.Create(ctx, o, o.CreatedAt, store.PendingLimits{}) })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	release()
+	if _, err := create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Order(t.Context(), o.Shop, o.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a write that was given up while it waited: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestBegunIsFinished(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	o, err := create(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err := s.Update(ctx, o.Shop, o.ID, "", func(sub store.Subject) (*store.Change, error) {
+		cancel()
+		sub.Order.Note = "begun"
+		return &store.Change{Order: sub.Order}, nil
+	})
+	if err != nil || got.Note != "begun" {
+		t.Errorf("a write whose context ended after it began: %v, %v", got, err)
+	}
+}
