@@ -37,9 +37,10 @@ const (
 	opWithdrawn
 )
 
-// Create implements [store.Orders]. The limits count what is committed and
-// what shares this order's group; two nodes at once may each let in one group
-// too many.
+// Create implements [store.Orders]. Within one node the limits are exact. Nodes
+// that create at once may each let in a group too many for one client, and, of
+// one shop, also what the others created within the last second if this node
+// knew of less than half of the limit then.
 func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time, limits store.PendingLimits) error {
 	_, err := s.submit(ctx, &op{create: o, firstQuery: firstQuery, limits: limits, shop: o.Shop, id: o.ID})
 	return err

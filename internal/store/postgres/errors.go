@@ -16,7 +16,7 @@ import (
 // classes.
 const (
 	codeReadOnly     = "25006"
-	codeUnique       = "23505"
+	codeLocked       = "55P03"
 	codeDiskFull     = "53100"
 	classShutdown    = "57P"
 	codeCorruptData  = "XX001"

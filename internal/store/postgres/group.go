@@ -82,7 +82,7 @@ func (s *Store) transactOnce(ctx context.Context, ops []*op, patient bool) (left
 	c := conn.Conn()
 
 	g := &group{orders: make(map[string]*row), holders: make(map[holder]string)}
-	left, err = g.begin(ctx, c, ops, patient)
+	left, err = g.begin(ctx, c, ops, patient, &s.totals)
 	if err == nil {
 		err = s.flush(ctx, c, g)
 	}
@@ -100,7 +100,7 @@ func (s *Store) transactOnce(ctx context.Context, ops []*op, patient bool) (left
 }
 
 // begin opens the transaction, reads what ops need to know and decides them.
-func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool) (left []*op, err error) {
+func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool, t *totals) (left []*op, err error) {
 	var b pgx.Batch
 	b.Queue("BEGIN")
 	if !patient {
@@ -120,7 +120,7 @@ func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool)
 			creates = append(creates, o)
 		}
 	}
-	pending := countPending(&b, creates)
+	pending := t.count(&b, creates)
 	g.read(&b, patient)
 	if err := c.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,20 +23,15 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// message is the payload of one NOTIFY.
-type message struct {
-	By      string         `json:"by"` // the node that tells
-	Notices []store.Notice `json:"n"`
-}
-
-// payloads are the notices in as few payloads as hold them.
+// payloads are the notices in as few payloads as hold them: the node that
+// tells, a space, and JSON.
 func payloads(node string, notices []store.Notice) (list []string) {
 	for len(notices) > 0 {
 		n := len(notices)
-		text := encode(message{node, notices})
+		text := node + " " + encode(notices)
 		for len(text) > maxPayload && n > 1 {
 			n = (n + 1) / 2
-			text = encode(message{node, notices[:n]})
+			text = node + " " + encode(notices[:n])
 		}
 		if len(text) <= maxPayload {
 			list = append(list, text)
@@ -116,12 +112,14 @@ func (s *Store) exec(ctx context.Context, c *pgx.Conn, sql string) error {
 // hear publishes the notices of another node. Our own were published when they
 // were committed.
 func (s *Store) hear(payload string) {
-	var m message
-	if err := json.Unmarshal([]byte(payload), &m); err != nil {
+	node, list, _ := strings.Cut(payload, " ")
+	if node == s.node {
+		return
+	}
+	var notices []store.Notice
+	if err := json.Unmarshal([]byte(list), &notices); err != nil {
 		s.log.Warn("a notice cannot be read", "error", err)
 		return
 	}
-	if m.By != s.node {
-		s.Publish(m.Notices...)
-	}
+	s.Publish(notices...)
 }

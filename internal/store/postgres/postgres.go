@@ -17,6 +17,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,7 +36,8 @@ import (
 
 // Bounds of everything that waits for the database.
 const (
-	openTimeout    = 20 * time.Second
+	openTimeout    = 30 * time.Second
+	migrationWait  = 10 * time.Second
 	connectTimeout = 5 * time.Second
 	pingTimeout    = 2 * time.Second
 	writeTimeout   = 10 * time.Second
@@ -52,7 +54,8 @@ var sessionDefaults = map[string]string{
 
 // Options of [Open]. The zero value is ready.
 type Options struct {
-	Logger *slog.Logger // nil: discards
+	Logger        *slog.Logger  // nil: discards
+	MigrationWait time.Duration // how long to wait for another node that migrates the schema; zero: 10s
 }
 
 // Store is a [store.Store] on PostgreSQL.
@@ -64,6 +67,7 @@ type Store struct {
 	node      string // tells our own notices from those of others
 	channel   string // of notices
 	intervals store.Intervals
+	totals    totals
 
 	mu     sync.Mutex
 	closed bool
@@ -77,8 +81,8 @@ type Store struct {
 
 // Open connects to the database that dsn names (a URL or keywords, with pgx's
 // parameters, such as search_path and pool_max_conns) and brings its schema to
-// this program's version. It ends within about 20 seconds, by an error that
-// wraps [store.ErrUnavailable] if the database cannot be used now.
+// this program's version. It ends within half a minute, by an error that wraps
+// [store.ErrUnavailable] if the database cannot be used now.
 func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	cfg, err := parse(dsn)
 	if err != nil {
@@ -100,7 +104,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	schema, err := s.migrate(ctx)
+	schema, err := s.migrate(ctx, cmp.Or(opts.MigrationWait, migrationWait))
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening the PostgreSQL store: %w", err)

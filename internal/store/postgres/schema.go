@@ -5,15 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/caddy-checkout/checkout/internal/store"
 )
-
-// migrationLockTimeout bounds the wait for another node that migrates.
-const migrationLockTimeout = "10s"
 
 // migrations lead from one version of the schema to the next; the version is
 // how many have run. Never edit one that was released.
@@ -124,8 +122,8 @@ CREATE TABLE balances (
 
 // migrate brings the schema to the version of this program and returns its
 // name. Of several nodes that come at once, one migrates and the others wait
-// for it, but not for longer than migrationLockTimeout.
-func (s *Store) migrate(ctx context.Context) (schema string, err error) {
+// for it, but not for longer than wait.
+func (s *Store) migrate(ctx context.Context, wait time.Duration) (schema string, err error) {
 	err = s.once(ctx, openTimeout, func(ctx context.Context) context.Context { return ctx }, func(ctx context.Context, c *pgxpool.Conn) error {
 		var name *string
 		var encoding string
@@ -142,16 +140,16 @@ func (s *Store) migrate(ctx context.Context) (schema string, err error) {
 		if v, err := version(ctx, c); err != nil || v == len(migrations) {
 			return err
 		}
-		return inTx(ctx, c, func(tx pgx.Tx) error { return migrateTx(ctx, tx, schema) })
+		return inTx(ctx, c, func(tx pgx.Tx) error { return migrateTx(ctx, tx, schema, wait) })
 	})
-	if code(err) == "55P03" {
-		return "", fmt.Errorf("%w: another node has been migrating the schema for more than %s: %w", store.ErrUnavailable, migrationLockTimeout, err)
+	if code(err) == codeLocked {
+		err = fmt.Errorf("another node has been migrating the schema for more than %s: %w", wait, err)
 	}
 	return schema, classify(ctx, err)
 }
 
-func migrateTx(ctx context.Context, tx pgx.Tx, schema string) error {
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+migrationLockTimeout+"'"); err != nil {
+func migrateTx(ctx context.Context, tx pgx.Tx, schema string, wait time.Duration) error {
+	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds())); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "caddy-checkout "+schema); err != nil {

@@ -11,59 +11,6 @@ import (
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
-// pending counts pending orders, as far as the limits of a group reach.
-type pending struct {
-	ofShop   map[string]int
-	ofClient map[[2]string]int // shop and client
-}
-
-// countPending queues the counting of pending orders that the limits of
-// creates ask for. None counts further than to its limit.
-func countPending(b *pgx.Batch, creates []*op) *pending {
-	p := &pending{ofShop: make(map[string]int), ofClient: make(map[[2]string]int)}
-	for _, o := range creates {
-		if n := o.limits.Total; n > 0 {
-			p.ofShop[o.shop] = max(p.ofShop[o.shop], n)
-		}
-		if n := o.limits.PerClient; n > 0 {
-			key := [2]string{o.shop, o.create.Client}
-			p.ofClient[key] = max(p.ofClient[key], n)
-		}
-	}
-	for shop, limit := range p.ofShop {
-		b.Queue("SELECT count(*) FROM (SELECT FROM orders WHERE shop = $1 AND state = 0 LIMIT $2) AS p", clean(shop), limit).
-			QueryRow(func(r pgx.Row) error { return scanInto(r, p.ofShop, shop) })
-	}
-	for key, limit := range p.ofClient {
-		b.Queue("SELECT count(*) FROM (SELECT FROM orders WHERE shop = $1 AND client = $2 AND state = 0 LIMIT $3) AS p", clean(key[0]), clean(key[1]), limit).
-			QueryRow(func(r pgx.Row) error { return scanInto(r, p.ofClient, key) })
-	}
-	return p
-}
-
-func scanInto[K comparable](r pgx.Row, m map[K]int, key K) error {
-	var n int
-	err := r.Scan(&n)
-	m[key] = n
-	return err
-}
-
-// admit counts the order of o, or returns the LimitError that forbids it.
-func (p *pending) admit(o *op) error {
-	key := [2]string{o.shop, o.create.Client}
-	if n := o.limits.PerClient; n > 0 && p.ofClient[key] >= n {
-		return &store.LimitError{PerClient: true, Limit: n}
-	}
-	if n := o.limits.Total; n > 0 && p.ofShop[o.shop] >= n {
-		return &store.LimitError{Limit: n}
-	}
-	if o.create.State == order.Pending {
-		p.ofClient[key]++
-		p.ofShop[o.shop]++
-	}
-	return nil
-}
-
 // flush writes what g holds and ends the transaction. The COMMIT goes out only
 // after every row that was decided on was written.
 func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
