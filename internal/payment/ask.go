@@ -31,6 +31,7 @@ func (s *Service) await(ctx context.Context, id string, d time.Duration) (*order
 	if err != nil || o.State != order.Pending {
 		return o, err
 	}
+	end := s.waitsEnd()
 	changed, stop := s.st.Watch(s.id, id)
 	defer stop()
 	// A change between the first read and the watch would be missed.
@@ -59,6 +60,8 @@ func (s *Service) await(ctx context.Context, id string, d time.Duration) (*order
 		case <-changed:
 			waiting = false
 		case <-timer.C:
+			waiting = false
+		case <-end:
 			waiting = false
 		case <-s.ctx.Done():
 			waiting = false

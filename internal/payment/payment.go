@@ -90,6 +90,9 @@ type Service struct {
 	asks  sync.WaitGroup
 	ctx   context.Context // of questions to the gateway that outlive a request
 	close context.CancelFunc
+
+	mu   sync.Mutex
+	wake chan struct{} // closed, and made anew, to end the waits under way
 }
 
 // New makes the Service of a shop. Close it when done.
@@ -116,7 +119,23 @@ func New(c Config, st store.Store) *Service {
 		pace: rate.NewLimiter(rate.Limit(c.QueriesPerSecond), max(1, int(c.QueriesPerSecond))),
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
+	s.wake = make(chan struct{})
 	return s
+}
+
+// EndWaits lets all that are in [Service.Wait] return with what is known, so
+// that a server can shut down.
+func (s *Service) EndWaits() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.wake)
+	s.wake = make(chan struct{})
+}
+
+func (s *Service) waitsEnd() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wake
 }
 
 // Close ends questions to the gateway that are under way and waits for them.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -305,6 +306,32 @@ func TestWaitWakes(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("still waiting a minute after the notify")
+	}
+}
+
+// TestEndWaits ends a wait that would last an hour.
+func TestEndWaits(t *testing.T) {
+	s := newShop(t)
+	o := s.buy(t)
+	done := make(chan error)
+	go func() {
+		_, err := s.Wait(context.Background(), o.ID, time.Hour)
+		done <- err
+	}()
+	deadline := time.After(time.Minute)
+	for {
+		s.EndWaits()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		case <-deadline:
+			t.Fatal("still waiting")
+		default:
+			runtime.Gosched()
+		}
 	}
 }
 
