@@ -42,8 +42,9 @@ type App struct {
 	store    *sharedStore
 	storeKey any
 
-	mu    sync.Mutex
-	shops map[string]*shop // by origin and path
+	mu       sync.Mutex
+	shops    map[string]*shop // by origin and path
+	requests requests
 
 	dispatcher atomic.Pointer[webhook.Dispatcher] // nil until the store is ready
 	stop       context.CancelFunc
@@ -73,15 +74,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	events, err := ctx.App("events")
+	mod, err := ctx.App("events")
 	if err != nil {
+		return err
+	}
+	events := mod.(*caddyevents.App)
+	if err := events.On("stopping", waitEnder{a}); err != nil {
 		return err
 	}
 	a.store, a.storeKey = acquireStore(c)
 	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry(), a.store.get); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
-	a.emitter = newEmitter(ctx, events.(*caddyevents.App), a.metrics, a.log)
+	a.emitter = newEmitter(ctx, events, a.metrics, a.log)
 	return nil
 }
 
@@ -125,8 +130,21 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop ends the work that goes on without a request. Requests that are still
-// served find the store open until Cleanup.
+// waitEnder answers buyers that wait for a change of state when Caddy is about
+// to stop: its servers wait for them, and may be stopped before the app.
+type waitEnder struct{ app *App }
+
+// Handle handles the event "stopping".
+func (e waitEnder) Handle(context.Context, caddy.Event) error {
+	for _, s := range e.app.shops {
+		if service := s.service.Load(); service != nil {
+			service.EndWaits()
+		}
+	}
+	return nil
+}
+
+// Stop ends the work that goes on without a request.
 func (a *App) Stop() error {
 	a.stop()
 	a.workers.Wait()
@@ -134,30 +152,69 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup lets go what Provision acquired. Caddy calls it after Stop, and
-// after a Provision that failed.
+// Cleanup lets go what Provision acquired, after the last request: after a
+// reload, Caddy serves those that had begun before it to their end. Caddy calls
+// it after Stop, and after a Provision that failed.
 func (a *App) Cleanup() error {
 	if a.stop != nil {
 		a.stop()
 		a.workers.Wait()
 	}
-	a.mu.Lock()
+	a.requests.afterLast(a.release)
+	return nil
+}
+
+func (a *App) release() {
 	for _, s := range a.shops {
-		s.close()
+		if service := s.service.Load(); service != nil {
+			service.Close()
+		}
 	}
-	a.mu.Unlock()
 	if a.emitter != nil {
 		a.emitter.close()
 	}
 	if a.storeKey == nil {
-		return nil
+		return
 	}
-	_, err := stores.Delete(a.storeKey)
-	a.storeKey = nil
-	if err != nil {
-		return fmt.Errorf("closing store: %w", err)
+	if _, err := stores.Delete(a.storeKey); err != nil {
+		a.log.Error("closing store", "error", err)
 	}
-	return nil
+}
+
+// requests counts those that are being served.
+type requests struct {
+	mu   sync.Mutex
+	n    int
+	last func() // called when n comes to zero; nil: not wanted yet
+}
+
+func (r *requests) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n++
+}
+
+func (r *requests) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n--; r.n == 0 && r.last != nil {
+		go r.last() // the answer must not wait for it
+		r.last = nil
+	}
+}
+
+// afterLast calls f once, when no request is being served: at once, or when
+// the last one ends.
+func (r *requests) afterLast(f func()) {
+	r.mu.Lock()
+	busy := r.n > 0
+	if busy {
+		r.last = f
+	}
+	r.mu.Unlock()
+	if !busy {
+		f()
+	}
 }
 
 // Interface guards
@@ -165,4 +222,6 @@ var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
+
+	_ caddyevents.Handler = waitEnder{}
 )

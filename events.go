@@ -66,7 +66,8 @@ func newEmitter(ctx caddy.Context, events *caddyevents.App, m *metrics, log *slo
 	}
 }
 
-// emit queues an event. It never blocks: too many are dropped, counted and logged.
+// emit queues an event. It never blocks: what does not fit, or comes after the
+// end, is dropped, counted and logged.
 func (e *emitter) emit(name string, o *order.Order) {
 	if !e.events.ShouldEmit(name) {
 		return
@@ -80,11 +81,16 @@ func (e *emitter) emit(name string, o *order.Order) {
 		"test":     o.Test,
 	}}
 	select {
-	case e.queue <- ev:
+	case <-e.ended:
 	default:
-		e.metrics.dropped.Inc()
-		e.log.Warn("event dropped: its handlers are too slow", "event", name, "order_id", o.ID)
+		select {
+		case e.queue <- ev:
+			return
+		default:
+		}
 	}
+	e.metrics.dropped.Inc()
+	e.log.Warn("event dropped: its handlers are too slow", "event", name, "order_id", o.ID)
 }
 
 func (e *emitter) start() {
@@ -146,15 +152,12 @@ func (e *emitter) close() {
 }
 
 // observer tells metrics, logs and events what the use cases did.
-type observer struct {
-	shop *shop
-	app  *App
-}
+type observer struct{ shop *shop }
 
 func (o *observer) OrderCreated(ord *order.Order) {
 	o.shop.metrics.created.WithLabelValues(o.shop.id).Inc()
 	o.shop.log.Info("order created", "order_id", ord.ID, "total", ord.Total.String(), "test", ord.Test)
-	o.app.emitter.emit(eventCreated, ord)
+	o.shop.app.emitter.emit(eventCreated, ord)
 }
 
 func (o *observer) StateChanged(ord *order.Order, was order.State) {
@@ -162,9 +165,9 @@ func (o *observer) StateChanged(ord *order.Order, was order.State) {
 	o.shop.log.Info("order "+ord.State.String(), "order_id", ord.ID, "total", ord.Total.String(),
 		"was", was.String(), "late", ord.Late, "test", ord.Test)
 	if name := stateEvents[ord.State]; name != "" {
-		o.app.emitter.emit(name, ord)
+		o.shop.app.emitter.emit(name, ord)
 	}
-	o.app.wakeDispatcher()
+	o.shop.app.wakeDispatcher()
 }
 
 // maxLoggedID bounds what a forged notify can write into the log.

@@ -30,6 +30,7 @@ type shop struct {
 	targets []webhook.Target
 	routes  http.Handler
 	log     *slog.Logger
+	app     *App
 	metrics *metrics
 
 	service atomic.Pointer[payment.Service] // nil until the store is ready
@@ -54,7 +55,7 @@ func (a *App) register(c *Handler, log *slog.Logger) (*shop, error) {
 	}
 	a.shops[address] = s
 	if st := a.store.get(); st != nil {
-		s.open(st)
+		s.open(st) // for requests that come before Start
 	}
 	return s, nil
 }
@@ -63,6 +64,7 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 	s := &shop{
 		id:      payment.ShopID(c.UID, c.Origin, c.Path, c.Gateway),
 		config:  c,
+		app:     a,
 		metrics: a.metrics,
 	}
 	s.log = log.With("shop", s.id)
@@ -94,7 +96,7 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 		Limits:           store.PendingLimits{PerClient: c.Limits.PendingPerClient, Total: c.Limits.PendingTotal},
 		QueriesPerSecond: c.Limits.GatewayRate,
 		Test:             c.Test,
-		Observer:         &observer{shop: s, app: a},
+		Observer:         &observer{s},
 	}
 	for _, f := range c.Fields {
 		s.payment.Fields = append(s.payment.Fields, payment.BuyerField{Name: f.Name, Required: f.Required})
@@ -182,23 +184,18 @@ func originOf(base string) string {
 	return scheme + "://" + host
 }
 
-// open lets the shop serve from st.
-func (s *shop) open(st store.Store) {
-	service := payment.New(s.payment, st)
-	if !s.service.CompareAndSwap(nil, service) {
-		service.Close()
+// open lets the shop serve from st, if it does not already.
+func (s *shop) open(st store.Store) *payment.Service {
+	if s.service.Load() == nil {
+		s.service.Store(payment.New(s.payment, st))
 	}
-}
-
-// close ends what the shop asks the gateway.
-func (s *shop) close() {
-	if service := s.service.Swap(nil); service != nil {
-		service.Close()
-	}
+	return s.service.Load()
 }
 
 // serve answers a request for what comes after the shop's path.
 func (s *shop) serve(w http.ResponseWriter, r *http.Request, rest string) {
+	s.app.requests.begin()
+	defer s.app.requests.end()
 	start := time.Now()
 	route := routeOf(r.Method, rest)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {

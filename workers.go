@@ -28,8 +28,7 @@ func (a *App) open(ctx context.Context) {
 	st := a.store.get()
 	var targets []webhook.Target
 	for _, s := range a.shops {
-		s.open(st)
-		service := s.service.Load()
+		service := s.open(st)
 		targets = append(targets, s.targets...)
 		a.workers.Go(func() { s.reconcile(ctx, service) })
 		a.workers.Go(func() { s.watchBalance(ctx, service) })
