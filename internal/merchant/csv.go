@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
@@ -73,12 +75,17 @@ func appendRow(row []string, o *order.Order, l order.Line, loc *time.Location) [
 }
 
 // harmless puts an apostrophe before what a spreadsheet program would take as
-// a formula.
+// a formula (Asian editions take full-width signs for one, too), and replaces
+// control characters.
 func harmless(cell string) string {
-	if cell == "" {
-		return ""
-	}
-	if strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	cell = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return utf8.RuneError
+		}
+		return r
+	}, cell)
+	first, _ := utf8.DecodeRuneInString(strings.TrimSpace(cell))
+	if strings.ContainsRune("=+-@＝＋－＠", first) {
 		return "'" + cell
 	}
 	return cell

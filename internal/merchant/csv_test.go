@@ -33,7 +33,7 @@ func TestWriteCSV(t *testing.T) {
 		ID: "01HZX0000000000000000000A1", Shop: "shop", State: order.Paid, Total: 7900, CreatedAt: at, PaidAt: at,
 		Lines: []order.Line{{SKU: "mug", Name: "手冲咖啡壶", Price: 3900, Qty: 2}, {SKU: "tea", Name: `"Tea", green`, Price: 100, Qty: 1}},
 		Buyer: order.Buyer{Name: `=HYPERLINK("http://evil")`, Tel: "+86 138", Note: "-1\n@x", Address: "Road 1\nTown"},
-		Note:  "@note",
+		Note:  "@note", OrderUID: "a\x1b[2Jb",
 	}}}}
 	var b bytes.Buffer
 	if err := d.WriteCSV(t.Context(), &b, store.Filter{}, time.FixedZone("UTC+8", 8*3600)); err != nil {
@@ -63,10 +63,22 @@ func TestWriteCSV(t *testing.T) {
 		{1, "sku", "mug"}, {1, "product", "手冲咖啡壶"}, {1, "qty", "2"}, {1, "sum", "78.00"}, {2, "product", `"Tea", green`},
 		{2, "order_total", "79.00"}, {1, "created", "2026-03-02 04:30:00"}, {1, "shipped", ""},
 		{1, "name", `'=HYPERLINK("http://evil")`}, {1, "tel", "'+86 138"}, {1, "buyer_note", "'-1\n@x"},
-		{1, "address", "Road 1\nTown"}, {1, "note", "'@note"},
+		{1, "address", "Road 1\nTown"}, {1, "note", "'@note"}, {1, "orderuid", "a\ufffd[2Jb"}, {2, "orderuid", "a\ufffd[2Jb"}, {1, "late", "false"},
 	} {
 		if g := got(c.row, c.column); g != c.want {
 			t.Errorf("row %d, %s: %q, want %q", c.row, c.column, g, c.want)
+		}
+	}
+}
+
+func TestHarmless(t *testing.T) {
+	for cell, want := range map[string]string{
+		"": "", "mug": "mug", "手冲": "手冲", "a=b": "a=b", "2026-03-01": "2026-03-01",
+		"=1": "'=1", "+1": "'+1", "-1": "'-1", "@x": "'@x", " =1": "' =1", "\n=1": "'\n=1",
+		"＝1": "'＝1", "＠x": "'＠x", "－1": "'－1", "＋1": "'＋1", "\t=1": "\ufffd=1",
+	} {
+		if got := harmless(cell); got != want {
+			t.Errorf("%q: got %q, want %q", cell, got, want)
 		}
 	}
 }
