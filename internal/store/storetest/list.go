@@ -201,6 +201,8 @@ func testFilter(f *fixture) {
 		"states":            {store.Filter{States: []order.State{order.Review, order.Expired}}, []string{"tee", "ada", "shippedReview"}},
 		"from":              {store.Filter{From: at.Add(-time.Minute)}, []string{"refunded", "shippedReview"}},
 		"just after":        {store.Filter{From: at.Add(-time.Minute + time.Millisecond)}, []string{"shippedReview"}},
+		"a moment after":    {store.Filter{From: at.Add(time.Nanosecond)}, nil},
+		"to a moment after": {store.Filter{To: t0.Add(time.Minute + time.Nanosecond)}, []string{"plain"}},
 		"to":                {store.Filter{To: t0.Add(2 * time.Minute)}, []string{"plain"}},
 		"from and to":       {store.Filter{From: t0.Add(2 * time.Minute), To: t0.Add(4 * time.Minute)}, []string{"foreign", "tee"}},
 		"sku":               {store.Filter{SKU: `te"e\`}, []string{"tee"}},
