@@ -31,7 +31,7 @@ func TestRouting(t *testing.T) {
 		"/x/../checkout":     false,
 	} {
 		got := false
-		h := &Handler{path: "/checkout", shop: &shop{metrics: m, routes: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got = true })}}
+		h := &Handler{path: "/checkout", shop: &shop{app: new(App), metrics: m, routes: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got = true })}}
 		passed := false
 		next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { passed = true; return nil })
 		r := httptest.NewRequest("GET", "/", nil)
