@@ -19,10 +19,8 @@ func (s *Store) Backup(ctx context.Context, file string) (err error) {
 			err = fmt.Errorf("backing up to %s: %w", file, err)
 		}
 	}()
-	select {
-	case <-s.closing:
-		return errClosed
-	default:
+	if err := s.ready(ctx); err != nil {
+		return err
 	}
 	if _, err := os.Lstat(file); err == nil {
 		return fs.ErrExist

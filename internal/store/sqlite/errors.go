@@ -26,12 +26,17 @@ func code(err error) int {
 // classify wraps what the contract wants to know around an error of SQLite's
 // or of the file system's. Other errors are returned as they are.
 func classify(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_DATATYPE {
+		return unavailable(store.ErrCorrupt, err) // a row that is there holds what no write of ours could put
+	}
 	switch code(err) {
 	case sqlite3.SQLITE_READONLY:
 		return unavailable(store.ErrReadOnlyFile, err)
 	case sqlite3.SQLITE_FULL:
 		return unavailable(store.ErrFull, err)
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
+		sqlite3.SQLITE_ERROR: // our statements make sense, so it is the schema or a value that does not
 		return unavailable(store.ErrCorrupt, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
 		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS:

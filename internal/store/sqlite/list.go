@@ -69,7 +69,7 @@ func (s *Store) List(ctx context.Context, f store.Filter, cursor string, n int) 
 }
 
 func (r reader) list(f store.Filter, after key, n int) (page []order.Order, next string, err error) {
-	if to := ms(f.To); to != 0 && to <= after.created {
+	if to := bound(f.To); to != 0 && to <= after.created {
 		after = key{created: to}
 	}
 	ranges, err := r.ranges(f)
@@ -79,7 +79,7 @@ func (r reader) list(f store.Filter, after key, n int) (page []order.Order, next
 	// Each range is in order; the page is the newest of what they hold.
 	var keys []key
 	for _, rg := range ranges {
-		args := append(slices.Clone(rg.args), ms(f.From), after.created, after.id, n+1)
+		args := append(slices.Clone(rg.args), bound(f.From), after.created, after.id, n+1)
 		query := fmt.Sprintf("SELECT %[1]s.created, %[1]s.id FROM %[2]s AND %[1]s.created >= ? AND (%[1]s.created, %[1]s.id) < (?, ?)"+
 			" ORDER BY %[1]s.created DESC, %[1]s.id DESC LIMIT ?", rg.by, rg.from)
 		err := r.query(query, args, appendKeys(&keys))

@@ -43,10 +43,11 @@ type settings struct {
 // Store is a store in one file. Make it with [Open].
 type Store struct {
 	settings
-	dsn   string
-	file  string
-	hub   store.Hub
-	known claims
+	dsn    string
+	file   string
+	hub    store.Hub
+	known  claims
+	recent recent
 
 	read  *sql.DB
 	stmts sync.Map // of the read side: query to *sql.Stmt

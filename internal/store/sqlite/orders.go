@@ -157,6 +157,7 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 
 // change writes c and makes o what it is afterwards.
 func (t *tx) change(shop int64, o *row, c *store.Change) error {
+	t.changed = append(t.changed, o.ID)
 	was := o.State
 	o.State, o.Late, o.Note, o.Answer = c.Order.State, c.Order.Late, c.Order.Note, c.Order.Answer
 	o.PaidAt, o.ShippedAt, o.RefundedAt = at(ms(c.Order.PaidAt)), at(ms(c.Order.ShippedAt)), at(ms(c.Order.RefundedAt))

@@ -21,7 +21,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, n int) (int, error)
 		var ids []string
 		page := min(n-purged, purgePage)
 		err := s.reader(ctx).query("SELECT o.id FROM shops s CROSS JOIN orders o INDEXED BY orders_by_state ON o.shop = s.n WHERE "+purgeable+" LIMIT ?",
-			[]any{ms(before), page}, func(rows *sql.Rows) error {
+			[]any{bound(before), page}, func(rows *sql.Rows) error {
 				var id string
 				err := rows.Scan(&id)
 				ids = append(ids, id)
@@ -54,13 +54,14 @@ func (s *Store) purge(ctx context.Context, ids []string, before time.Time) (purg
 			if err != nil {
 				return err
 			}
-			n, err := t.exec("DELETE FROM orders AS o WHERE id = ? AND "+purgeable, id, ms(before))
+			n, err := t.exec("DELETE FROM orders AS o WHERE id = ? AND "+purgeable, id, bound(before))
 			if err != nil {
 				return err
 			}
 			if n == 0 {
 				continue // another has been faster
 			}
+			t.changed = append(t.changed, id)
 			if err := t.purgeRest(o); err != nil {
 				return err
 			}

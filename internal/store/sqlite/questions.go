@@ -40,6 +40,7 @@ func (s *Store) ClaimQuestion(ctx context.Context, shop, id string, now time.Tim
 		if keep == asked {
 			return nil
 		}
+		t.changed = append(t.changed, id)
 		_, err = t.exec("UPDATE orders SET asked = ? WHERE id = ?", keep, id)
 		return err
 	})
@@ -101,6 +102,7 @@ func (s *Store) claimOrders(ctx context.Context, page []key, now time.Time, inte
 			if keep == asked && !granted {
 				continue
 			}
+			t.changed = append(t.changed, o.ID)
 			if _, err := t.exec("UPDATE orders SET asked = ?, next = ? WHERE id = ?", keep, o.next, o.ID); err != nil {
 				return err
 			}

@@ -20,6 +20,15 @@ func ms(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// bound is ms for a time that kept times are compared to: it rounds up, as both
+// "at or after" and "before" need it.
+func bound(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Add(time.Millisecond - 1).UnixMilli()
+}
+
 // at is the inverse of ms.
 func at(ms int64) time.Time {
 	if ms == 0 {
@@ -84,21 +93,26 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// ready returns why nothing can be read: ctx is over or the store is closed.
+func (s *Store) ready(ctx context.Context) error {
+	select {
+	case <-s.closing:
+		return errClosed
+	default:
+		return ctx.Err()
+	}
+}
+
 // readError is classify, for a read: an interrupted one ended because ctx did,
 // and a pool that is closed says so in words of its own.
 func (s *Store) readError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if cause := s.ready(ctx); cause != nil {
+		return cause
 	}
-	select {
-	case <-s.closing:
-		return errClosed
-	default:
-		return classify(err)
-	}
+	return classify(err)
 }
 
 // scanAll calls scan for every row. A value that scan cannot take is damage.
@@ -196,14 +210,26 @@ func find(q querier, id string) (o *row, err error) {
 	return o, err
 }
 
-// Order is [store.Orders].Order.
+// Order is [store.Orders].Order. A change by another process may show half a
+// second later.
 func (s *Store) Order(ctx context.Context, shop, id string) (*order.Order, error) {
-	o, err := find(s.reader(ctx), id)
-	if err != nil {
+	if err := s.ready(ctx); err != nil {
 		return nil, fmt.Errorf("reading order: %w", err)
 	}
-	if o == nil || o.Shop != shop {
+	kept, ticket := s.recent.get(id)
+	if kept == nil {
+		o, err := find(s.reader(ctx), id)
+		if err != nil {
+			return nil, fmt.Errorf("reading order: %w", err)
+		}
+		if o == nil {
+			return nil, store.ErrNotFound
+		}
+		kept = &o.Order
+		s.recent.put(kept, ticket)
+	}
+	if kept.Shop != shop {
 		return nil, store.ErrNotFound
 	}
-	return &o.Order, nil
+	return kept, nil
 }

@@ -23,7 +23,7 @@ const soldBy = "orders o INDEXED BY orders_by_state WHERE o.shop = ? AND o.state
 // Summarize is [store.Records].Summarize. Days follow an index; products and
 // pay times read every paid order of the time.
 func (s *Store) Summarize(ctx context.Context, shop string, from, to time.Time, loc *time.Location) (*store.Summary, error) {
-	sum := &summary{loc: loc, from: ms(from), to: ms(to), days: make(map[string]*store.DaySummary), products: make(map[string]*product)}
+	sum := &summary{loc: loc, from: bound(from), to: bound(to), days: make(map[string]*store.DaySummary), products: make(map[string]*product)}
 	sum.payTimes = make([]int, 8)
 	if sum.loc == nil {
 		sum.loc = time.UTC

@@ -29,15 +29,10 @@ type op struct {
 // with the error of run, or why it could not be written. A write whose ctx
 // ends before it began is not executed.
 func (s *Store) write(ctx context.Context, run func(*tx) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	o := &op{run: run, done: make(chan error, 1)}
-	select {
-	case <-s.closing:
-		return errClosed
-	default:
-	}
 	select {
 	case s.ops <- o:
 	case <-s.closing:
@@ -79,8 +74,9 @@ type writer struct {
 // tx is what an op sees of the transaction it is part of.
 type tx struct {
 	w       *writer
-	wrote   int   // statements that wrote
-	fault   error // of a statement that the database refused
+	wrote   int      // statements that wrote
+	fault   error    // of a statement that the database refused
+	changed []string // orders
 	notices []store.Notice
 	after   []func() // called when it is on disk
 }
@@ -161,9 +157,11 @@ func (w *writer) together(ops []*op) bool {
 	}
 	if _, err := w.conn.exec("COMMIT"); err != nil {
 		w.rollback(err)
+		w.s.recent.forgetAll() // what is on disk is not known
 		answer(ops, fmt.Errorf("committing: %w", classify(err)))
 		return true
 	}
+	w.s.recent.forget(t.changed)
 	for _, fn := range t.after {
 		fn()
 	}
@@ -235,7 +233,8 @@ func (w *writer) drop() {
 	}
 }
 
-// lookAround wakes all watchers if another process has written.
+// lookAround wakes all watchers, and forgets what was read, if another process
+// has written.
 func (w *writer) lookAround() {
 	if w.conn == nil {
 		return
@@ -245,6 +244,7 @@ func (w *writer) lookAround() {
 		return // the next write tells
 	}
 	if w.seen != 0 && seen != w.seen {
+		w.s.recent.forgetAll()
 		w.s.hub.WakeAll()
 	}
 	w.seen = seen
