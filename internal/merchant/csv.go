@@ -43,10 +43,10 @@ func (d *Desk) WriteCSV(ctx context.Context, w io.Writer, f store.Filter, loc *t
 		}
 		return nil
 	})
-	c.Flush()
 	if err != nil {
 		return err
 	}
+	c.Flush()
 	return c.Error()
 }
 
