@@ -17,10 +17,10 @@ const (
 
 	// silence is how long a listening connection may say nothing before it is
 	// tried.
-	silence = 30 * time.Second
+	silence = 10 * time.Second
 
 	minBackoff = 50 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	maxBackoff = time.Second
 )
 
 // payloads are the notices in as few payloads as hold them: the node that

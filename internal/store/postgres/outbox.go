@@ -38,8 +38,9 @@ func deliveryID(id string) (int64, error) {
 	return n, nil
 }
 
-// ClaimDeliveries implements [store.Outbox]. Deliveries that another node is
-// claiming are passed over.
+// ClaimDeliveries implements [store.Outbox]. Of many that are due, those due
+// for longest are taken. Deliveries that another node is claiming are passed
+// over.
 func (s *Store) ClaimDeliveries(ctx context.Context, target string, now time.Time, lease time.Duration, n int) (got []store.Delivery, err error) {
 	err = s.write(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, `
@@ -48,7 +49,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, target string, now time.Tim
 				WHERE target = $1 AND state = 'pending' AND next_at <= $2 AND NOT EXISTS (
 					SELECT FROM deliveries older
 					WHERE older.target = d.target AND older.order_id = d.order_id AND older.state = 'pending' AND older.id < d.id)
-				ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
+				ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
 			UPDATE deliveries d SET next_at = $3 FROM due, events e
 			WHERE d.id = due.id AND e.id = d.event_id
 			RETURNING `+deliveryColumns, clean(target), ms(now), ms(now.Add(lease)), n)

@@ -92,14 +92,10 @@ func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interv
 
 func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
 	const isDue = "shop = $1 AND next_query > 0 AND next_query <= $2 AND state IN (0, 2)"
-	if _, err := tx.Exec(ctx, "UPDATE orders SET asked_at = $2 WHERE id IN (SELECT id FROM orders WHERE "+isDue+
-		" AND asked_at > $2 ORDER BY id FOR UPDATE SKIP LOCKED)", shop, ms(now)); err != nil {
-		return nil, err
-	}
 	early := []string{} // by the monotonic clock
 	for len(due) < n {
 		rows, err := tx.Query(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+isDue+
-			" AND (asked_at = 0 OR asked_at <= $3) AND id <> ALL($4) ORDER BY created_at DESC, id DESC LIMIT $5 FOR UPDATE SKIP LOCKED",
+			" AND (asked_at <= $3 OR asked_at > $2) AND id <> ALL($4) ORDER BY created_at DESC, id DESC LIMIT $5 FOR UPDATE SKIP LOCKED",
 			shop, ms(now), ms(now.Add(-interval)), append(column(due, func(o order.Order) string { return o.ID }), early...), n-len(due))
 		if err != nil {
 			return nil, err
@@ -107,6 +103,13 @@ func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now time.T
 		found, err := pgx.CollectRows(rows, func(cr pgx.CollectableRow) (order.Order, error) { return scanOrder(cr) })
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(found, func(o order.Order) bool { return ms(o.AskedAt) > ms(now) }) {
+			if _, err := tx.Exec(ctx, "UPDATE orders SET asked_at = $2 WHERE id IN (SELECT id FROM orders WHERE "+isDue+
+				" AND asked_at > $2 ORDER BY id FOR UPDATE SKIP LOCKED)", shop, ms(now)); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		passed := len(early)
 		for _, o := range found {

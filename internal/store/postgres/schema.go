@@ -53,7 +53,7 @@ CREATE INDEX orders_created ON orders (created_at, id);
 CREATE INDEX orders_shop ON orders (shop, created_at, id);
 CREATE INDEX orders_pending ON orders (shop, client) WHERE state = 0;
 CREATE INDEX orders_review ON orders (shop, created_at, id) WHERE state = 3;
-CREATE INDEX orders_due ON orders (shop, next_query) WHERE next_query > 0 AND state IN (0, 2);
+CREATE INDEX orders_due ON orders (shop, created_at, id) INCLUDE (next_query) WHERE next_query > 0 AND state IN (0, 2);
 CREATE INDEX orders_ship ON orders (created_at, id) WHERE state = 1 AND shipped_at = 0 AND refunded_at = 0;
 CREATE INDEX orders_unpaid ON orders (created_at) WHERE state = 2 AND paid_at = 0;
 
@@ -95,7 +95,7 @@ CREATE TABLE deliveries (
 	log        text NOT NULL DEFAULT ''
 );
 CREATE INDEX deliveries_order ON deliveries (order_id, id);
-CREATE INDEX deliveries_due ON deliveries (target, next_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (target, next_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_first ON deliveries (target, order_id, id) WHERE state = 'pending';
 CREATE INDEX deliveries_state ON deliveries (state, id) WHERE state <> 'done';
 
