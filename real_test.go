@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -446,6 +447,93 @@ func TestStoreUnavailable(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("checkout still answers %d", a.status)
+		}
+	}
+}
+
+// activeApp returns the app of the configuration that runs.
+func activeApp(t *testing.T) *App {
+	t.Helper()
+	mod, err := caddy.ActiveContext().App("checkout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mod.(*App)
+}
+
+// Caddy may start its servers before the app, so a shop serves from the moment
+// it is announced if the store is open.
+func TestShopServesBeforeStart(t *testing.T) {
+	r := run(t)
+	h := &Handler{
+		UID: "2", Token: canary, Origin: r.shop, Path: "/other",
+		Products: []Product{{SKU: "mug", Price: "1", Name: "Mug"}},
+	}
+	c, err := h.resolve(caddy.NewReplacer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := activeApp(t).register(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.service.Load() == nil {
+		t.Error("the store is open, but the shop has no service")
+	}
+}
+
+// A request that began before a reload finds its store open, although nobody
+// else uses it any more.
+func TestRequestOutlivesReload(t *testing.T) {
+	r := run(t)
+	old := activeApp(t)
+	body, send := io.Pipe()
+	ctx, cancel := context.WithTimeout(context.Background(), failsafe)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", r.shop+"/checkout", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", form)
+	status := make(chan int, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			status <- 0
+			return
+		}
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	if _, err := io.WriteString(send, "sku=mug"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(failsafe); ; time.Sleep(time.Millisecond) {
+		old.requests.mu.Lock()
+		n := old.requests.n
+		old.requests.mu.Unlock()
+		if n == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the request did not begin")
+		}
+	}
+	moved := strings.Replace(r.caddyfile(), "/orders/orders.db", "/moved/orders.db", 1)
+	if err := caddy.Load(adaptRaw(t, moved), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(send, "&qty=1"); err != nil {
+		t.Error(err)
+	}
+	send.Close()
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("got %d, want 200", got)
+	}
+	for deadline := time.Now().Add(failsafe); poolSize(stores) != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the old store is still open after its last request")
 		}
 	}
 }

@@ -1,0 +1,62 @@
+package checkout
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// The gateway's limit is met exactly: 80 bytes pass, 81 do not.
+func TestCheckReach(t *testing.T) {
+	const origin = "https://shop.example.com"
+	fit := 80 - len(origin) - len("/return/") - 26
+	if err := checkReach(origin, "/"+strings.Repeat("p", fit-1)); err != nil {
+		t.Errorf("a returnurl of 80 bytes: %v", err)
+	}
+	err := checkReach(origin, "/"+strings.Repeat("p", fit))
+	if err == nil || !strings.Contains(err.Error(), "a returnurl of 81 bytes, 1 more than the 80") {
+		t.Errorf("a returnurl of 81 bytes: %v", err)
+	}
+}
+
+func TestCheckExpire(t *testing.T) {
+	for d, ok := range map[time.Duration]bool{
+		-1: false, 0: false, time.Second - 1: false, time.Second: true, 2 * time.Hour: true,
+		30 * 24 * time.Hour: true, 30*24*time.Hour + 1: false,
+	} {
+		if err := checkExpire(d); (err == nil) != ok {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+}
+
+func TestCheckToken(t *testing.T) {
+	for token, ok := range map[string]bool{
+		strings.Repeat("x", 15):            false,
+		strings.Repeat("x", 16):            true,
+		strings.Repeat("x", 16) + "\n":     false,
+		strings.Repeat("x", 16) + " ":      false,
+		"10665CF54E90822951FE80330E9CF715": true,
+	} {
+		if err := checkToken(token); (err == nil) != ok {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	for base, want := range map[string]bool{
+		"http://localhost:8081":      true,
+		"http://127.0.0.1":           true,
+		"http://127.9.9.9:1":         true,
+		"http://[::1]:8081":          true,
+		"https://sandbox.localhost":  true,
+		"https://sun.jings.wang":     false,
+		"https://localhost.evil.com": false,
+		"http://192.168.1.2":         false,
+	} {
+		if got := isLoopback(base); got != want {
+			t.Errorf("%s: got %v, want %v", base, got, want)
+		}
+	}
+}
