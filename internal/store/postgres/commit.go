@@ -152,11 +152,15 @@ func (s *Store) apart(ops []*op) {
 				return
 			}
 			left, err := s.transact(same, true)
-			if err == nil && len(left) == 0 {
-				s.finish(same, nil)
-				return
+			switch {
+			case err == nil:
+				s.finish(same, left)
+			case final(err):
+				s.fail(same, err)
+			default:
+				left = same
 			}
-			for _, o := range same {
+			for _, o := range left {
 				s.alone(o)
 			}
 		})
@@ -173,12 +177,15 @@ func (s *Store) alone(o *op) {
 			s.finish([]*op{o}, nil)
 			return
 		}
-		if try == tries || hopeless(err) {
+		if try == tries || final(err) {
 			s.fail([]*op{o}, err)
 			return
 		}
 	}
 }
+
+// final reports whether err ends what waited patiently.
+func final(err error) bool { return hopeless(err) || code(err) == codeLocked }
 
 // finish tells of ops that were committed, except those in left.
 func (s *Store) finish(ops, left []*op) {

@@ -297,3 +297,23 @@ func TestBackup(t *testing.T) {
 		t.Errorf("got %v, want errors.ErrUnsupported", err)
 	}
 }
+
+// TestSameIDInOneGroup has the first of three orders refused by its limit, so
+// that it is up to the others, which wait for their turn apart.
+func TestSameIDInOneGroup(t *testing.T) {
+	s := open(t, server(t).Schema(t))
+	create(t, s, newOrder("shop"))
+	o := newOrder("shop")
+	ops := make([]*op, 3)
+	for i := range ops {
+		ops[i] = &op{create: o, firstQuery: t0, shop: o.Shop, id: o.ID, done: make(chan struct{})}
+	}
+	ops[0].limits = store.PendingLimits{Total: 1}
+	s.commitGroup(slices.Clone(ops))
+	for _, o := range ops {
+		await(t, "the end of a create", o.done)
+	}
+	if !errors.As(ops[0].err, new(*store.LimitError)) || ops[1].err != nil || !errors.Is(ops[2].err, store.ErrExists) {
+		t.Errorf("got %v, %v, %v; want LimitError, nil, ErrExists", ops[0].err, ops[1].err, ops[2].err)
+	}
+}

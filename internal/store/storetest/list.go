@@ -114,7 +114,7 @@ var listTests = []test{
 			}
 			return nil
 		})
-		if err != mine || n != 2 {
+		if err != mine || n != 2 { //nolint:errorlint // not even wrapped
 			f.Fatalf("got %v after %d orders", err, n)
 		}
 	}},

@@ -35,7 +35,7 @@ var updateTests = []test{
 		_, err := f.s.Update(f.Context(), shopA, o.ID, "", func(sub store.Subject) (*store.Change, error) {
 			return &store.Change{Order: order.Order{State: order.Paid}, Payment: payment("P1", t0)}, mine
 		})
-		if err != mine {
+		if err != mine { //nolint:errorlint // not even wrapped
 			f.Fatalf("got %v, want decide's own error", err)
 		}
 		got, _ := f.detail(o)
@@ -147,7 +147,7 @@ var updateTests = []test{
 		}) {
 			if i%2 == 0 {
 				f.ok(err)
-			} else if err != mine {
+			} else if err != mine { //nolint:errorlint // not even wrapped
 				f.Fatalf("got %v, want decide's own error", err)
 			}
 		}

@@ -125,7 +125,7 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 // command is one of the binaries, to be run as a user that is not root, since
 // PostgreSQL refuses to run as root.
 func (s *Server) command(name string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + s.bin + ":/usr/bin:/bin", "TZ=UTC"}
 	cred, err := ordinaryUser()
@@ -269,10 +269,9 @@ func start(cmd *exec.Cmd) (*process, error) {
 	case <-ready:
 		return p, nil
 	case err := <-p.exited:
-		return nil, fmt.Errorf("starting PostgreSQL: %v\n%s", err, p.tail())
+		return nil, errors.Join(fmt.Errorf("starting PostgreSQL: it ended\n%s", p.tail()), err)
 	case <-time.After(failsafe):
-		err := p.end(syscall.SIGQUIT)
-		return nil, fmt.Errorf("PostgreSQL did not get ready (%v)\n%s", err, p.tail())
+		return nil, errors.Join(fmt.Errorf("starting PostgreSQL: not ready after %s\n%s", failsafe, p.tail()), p.end(syscall.SIGQUIT))
 	}
 }
 
