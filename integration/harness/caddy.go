@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
 // Token is the secret of the shops in tests. No log may ever hold it.
@@ -303,18 +305,12 @@ func (c *Caddy) command(args ...string) *exec.Cmd {
 // config adapts a Caddyfile and puts the test's sockets into it: the admin
 // endpoint's, and those of the ports that Listen opened.
 func (c *Caddy) config(caddyfile string) ([]byte, error) {
-	file := filepath.Join(c.Dir, "Caddyfile")
-	if err := os.WriteFile(file, []byte(caddyfile), 0o600); err != nil {
-		return nil, err
-	}
-	var stdout, stderr bytes.Buffer
-	cmd := c.command("adapt", "--config", file, "--adapter", "caddyfile")
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("adapting: %w: %s", err, &stderr)
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return nil, fmt.Errorf("adapting: %w", err)
 	}
 	var config map[string]any
-	if err := json.Unmarshal(stdout.Bytes(), &config); err != nil {
+	if err := json.Unmarshal(adapted, &config); err != nil {
 		return nil, fmt.Errorf("reading the adapted config: %w", err)
 	}
 	config["admin"] = map[string]any{"listen": c.AdminAddress()}

@@ -41,6 +41,15 @@ type Payment struct {
 
 // NewGateway starts a gateway for the merchant UID.
 func NewGateway(t testing.TB) *Gateway {
+	return startGateway(t, httptest.NewServer)
+}
+
+// NewTLSGateway is NewGateway with a certificate that nobody vouches for.
+func NewTLSGateway(t testing.TB) *Gateway {
+	return startGateway(t, httptest.NewTLSServer)
+}
+
+func startGateway(t testing.TB, start func(http.Handler) *httptest.Server) *Gateway {
 	g := &Gateway{
 		UID: UID, Token: Token, t: t,
 		forms:   map[string]url.Values{},
@@ -51,7 +60,7 @@ func NewGateway(t testing.TB) *Gateway {
 	mux.HandleFunc("POST /pay.action", g.pay)
 	mux.HandleFunc("GET /requstOrderStatus.action", g.answerStatus)
 	mux.HandleFunc("GET /requstBalance.action", g.answerBalance)
-	server := httptest.NewServer(mux)
+	server := start(mux)
 	g.URL = server.URL
 	t.Cleanup(server.Close)
 	return g
