@@ -245,7 +245,7 @@ func (b *Browser) NewTab(act func()) *Browser {
 }
 
 var screenshots = sync.OnceValues(func() (string, error) {
-	return os.MkdirTemp("", "checkout-screenshots")
+	return os.MkdirTemp("", "shop-pictures")
 })
 
 // Screenshot keeps a picture of the page and logs where.

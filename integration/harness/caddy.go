@@ -48,7 +48,7 @@ type socket struct {
 func NewCaddy(t testing.TB) *Caddy {
 	t.Helper()
 	// Not t.TempDir: the path of a Unix socket holds 100 bytes at most.
-	dir, err := os.MkdirTemp("", "checkout")
+	dir, err := os.MkdirTemp("", "shop-caddy")
 	if err != nil {
 		t.Fatal(err)
 	}
