@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 // load is buyers who order, and the gateway that notifies until it is answered.
 type load struct {
+	ctx     context.Context // of the test
 	shop    *harness.Shop
 	ledger  *ledger
 	end     atomic.Bool
@@ -20,11 +22,11 @@ type load struct {
 	buyers  sync.WaitGroup
 }
 
-func startLoad(shop *harness.Shop, l *ledger, buyers int) *load {
-	ld := &load{shop: shop, ledger: l}
+func startLoad(ctx context.Context, shop *harness.Shop, l *ledger, buyers int) *load {
+	ld := &load{ctx: ctx, shop: shop, ledger: l}
 	for range buyers {
 		ld.buyers.Go(func() {
-			for n := 0; !ld.end.Load(); n++ {
+			for n := 0; !ld.end.Load() && ctx.Err() == nil; n++ {
 				ld.buy(n)
 			}
 		})
@@ -58,7 +60,7 @@ func (ld *load) buy(n int) {
 
 func (ld *load) notify(o harness.Order) {
 	form := ld.shop.Gateway.NotifyForm(o.Payment("pay-" + o.OrderID)).Encode()
-	for {
+	for ld.ctx.Err() == nil {
 		a, err := ld.shop.TrySend(http.MethodPost, "/checkout/notify", form, "Content-Type", formType)
 		if !ld.answered(a, err) {
 			continue
@@ -100,11 +102,14 @@ func TestKilledUnderLoad(t *testing.T) {
 	var broken, refused int64
 	shop.Start(config)
 	for range rounds {
-		ld := startLoad(shop, l, 6)
+		ld := startLoad(t.Context(), shop, l, 6)
 		answers, _ := l.progress()
 		goal := answers + random.IntN(80)
 		harness.Await(t, "answers under load", func() bool {
-			answers, _ := l.progress()
+			answers, problem := l.progress()
+			if problem != nil {
+				t.Fatal(problem)
+			}
 			return answers >= goal
 		})
 		shop.Kill()
@@ -116,7 +121,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		if _, problem := l.progress(); problem != nil {
 			t.Fatal(problem)
 		}
-		answered.without(verified).ask(t, shop)
+		answered.since(verified).ask(t, shop)
 		if t.Failed() {
 			return
 		}

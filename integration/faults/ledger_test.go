@@ -65,13 +65,14 @@ func (l *ledger) copy() *ledger {
 	return &ledger{orders: maps.Clone(l.orders), paid: maps.Clone(l.paid)}
 }
 
-// without leaves out what stands in another.
-func (l *ledger) without(other *ledger) *ledger {
-	maps.DeleteFunc(l.orders, func(id string, _ harness.Order) bool {
-		_, known := other.orders[id]
-		return known && l.paid[id] == other.paid[id]
+// since is what came after an earlier copy.
+func (l *ledger) since(earlier *ledger) *ledger {
+	c := l.copy()
+	maps.DeleteFunc(c.orders, func(id string, _ harness.Order) bool {
+		_, known := earlier.orders[id]
+		return known && c.paid[id] == earlier.paid[id]
 	})
-	return l
+	return c
 }
 
 // unpaid are the orders whose notify was not acknowledged.

@@ -149,7 +149,9 @@ func (c *Caddy) serves() bool {
 	return err == nil && resp.StatusCode == http.StatusOK && !bytes.Equal(bytes.TrimSpace(body), []byte("null"))
 }
 
-// Reload loads another Caddyfile into the running Caddy.
+// Reload loads another Caddyfile into the running Caddy, and returns when the
+// servers of the former one are gone: until then net/http closes connections
+// that they accept, without an answer.
 func (c *Caddy) Reload(caddyfile string) error {
 	config, err := c.config(caddyfile)
 	if err != nil {
@@ -170,6 +172,10 @@ func (c *Caddy) Reload(caddyfile string) error {
 		body, _ := io.ReadAll(resp.Body)
 		return fmt.Errorf("loading: %s: %s", resp.Status, body)
 	}
+	Await(c.t, "the former servers to stop", func() bool {
+		_, goroutines := c.Admin(http.MethodGet, "/debug/pprof/goroutine?debug=1", nil)
+		return !strings.Contains(goroutines, "caddyhttp.(*App).stop")
+	})
 	return nil
 }
 
