@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,8 @@ func TestCheckBuyer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := checkBuyer(fields, c.buyer)
-			wrong, _ := err.(FieldError)
+			var wrong FieldError
+			errors.As(err, &wrong)
 			if wrong[c.field] != c.want || (c.want == "") != (err == nil) {
 				t.Errorf("%v: %q, want %q", err, wrong[c.field], c.want)
 			}

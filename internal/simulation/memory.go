@@ -99,7 +99,8 @@ func (m *memory) Update(_ context.Context, shop, id, payid string, decide func(s
 func (r *record) apply(c *store.Change) {
 	payments, history := r.order.Payments, r.order.History
 	r.order = c.Order
-	r.order.Payments, r.order.History = payments, append(history, c.Entries...)
+	history = append(history, c.Entries...)
+	r.order.Payments, r.order.History = payments, history
 	switch p := c.Payment; {
 	case p == nil:
 	case c.AdoptID:
