@@ -318,3 +318,36 @@ func TestBackup(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// TestDamagedOrder damages one order: it alone cannot be read, and nothing
+// waits for it.
+func TestDamagedOrder(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	var orders []*order.Order
+	for range 5 {
+		o, err := create(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders = append(orders, o)
+	}
+	for i, damage := range []string{"state = 'paie'", "lines = '[{'", "buyer = '7'"} {
+		if err := s.write(t.Context(), func(t *tx) error {
+			_, err := t.exec("UPDATE orders SET "+damage+" WHERE id = ?", orders[i].ID)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, o := range orders {
+		_, err := s.Order(t.Context(), o.Shop, o.ID)
+		if i < 3 && (!errors.Is(err, store.ErrCorrupt) || !errors.Is(err, store.ErrUnavailable)) || i >= 3 && err != nil {
+			t.Errorf("order %d: %v", i, err)
+		}
+	}
+	now := time.Now().Add(time.Hour)
+	due, err := s.ClaimDue(t.Context(), "shop", now, time.Minute, 10, func(order.Order) time.Time { return now.Add(time.Hour) })
+	if err != nil || len(due) != 2 {
+		t.Errorf("claimed %d of the 2 whole orders, %v", len(due), err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +118,11 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 
 // dsn names the file in the driver's way, with what holds for every connection.
 func dsn(file string) string {
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(file)}
+	path := filepath.ToSlash(file)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/…
+	}
+	u := url.URL{Scheme: "file", Path: path}
 	return u.String() + "?_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=cell_size_check(1)&_pragma=trusted_schema(0)"
 }
 

@@ -59,15 +59,14 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 	return nil
 }
 
-// limit refuses one pending order too many. It counts no further than the
-// limit.
+// limit refuses one pending order too many.
 func (t *tx) limit(shop int64, client string, limits store.PendingLimits) error {
 	if limits.PerClient <= 0 && limits.Total <= 0 {
 		return nil
 	}
 	var ofClient, total int
-	if _, err := one(t, `SELECT pending, (SELECT count(*) FROM (SELECT 1 FROM orders WHERE shop = ?1 AND client = ? AND state = 'pending' LIMIT ?))
-		FROM shops WHERE n = ?1`, []any{shop, client, max(limits.PerClient, 0)}, &total, &ofClient); err != nil {
+	if _, err := one(t, `SELECT s.pending, coalesce(c.pending, 0) FROM shops s LEFT JOIN clients c ON c.shop = s.n AND c.client = ? WHERE s.n = ?`,
+		[]any{client, shop}, &total, &ofClient); err != nil {
 		return err
 	}
 	if limits.PerClient > 0 && ofClient >= limits.PerClient {

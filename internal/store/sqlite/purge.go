@@ -51,6 +51,9 @@ func (s *Store) purge(ctx context.Context, ids []string, before time.Time) (purg
 		purged = 0
 		for _, id := range ids {
 			o, err := find(t, id)
+			if t.damaged(err) {
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -86,6 +86,9 @@ func (s *Store) claimOrders(ctx context.Context, page []key, now time.Time, inte
 				return nil
 			}
 			o, err := find(t, k.id)
+			if t.damaged(err) {
+				continue // the others must not wait for it
+			}
 			if err != nil {
 				return err
 			}

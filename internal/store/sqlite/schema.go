@@ -53,21 +53,36 @@ CREATE TABLE orders (
 
 CREATE INDEX orders_by_state ON orders (shop, state, created, id, total);
 CREATE INDEX orders_due ON orders (shop, next, created, id) WHERE next > 0 AND state IN ('pending', 'expired');
-CREATE INDEX orders_pending ON orders (shop, client) WHERE state = 'pending';
 CREATE INDEX orders_to_ship ON orders (shop, created, id) WHERE state = 'paid' AND shipped = 0 AND refunded = 0;
+
+-- What the limits count, so that no limit makes an order dearer.
+CREATE TABLE clients (
+	shop    INTEGER NOT NULL,
+	client  TEXT NOT NULL,
+	pending INTEGER NOT NULL,
+	PRIMARY KEY (shop, client)
+) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER order_created AFTER INSERT ON orders WHEN NEW.state IN ('pending', 'review') BEGIN
 	UPDATE shops SET pending = pending + (NEW.state = 'pending'), review = review + (NEW.state = 'review')
 	WHERE n = NEW.shop;
+	INSERT INTO clients (shop, client, pending) SELECT NEW.shop, NEW.client, 1 WHERE NEW.state = 'pending'
+	ON CONFLICT DO UPDATE SET pending = pending + 1;
 END;
 CREATE TRIGGER order_moved AFTER UPDATE OF state ON orders WHEN NEW.state <> OLD.state BEGIN
 	UPDATE shops SET pending = pending + (NEW.state = 'pending') - (OLD.state = 'pending'),
 		review = review + (NEW.state = 'review') - (OLD.state = 'review')
 	WHERE n = NEW.shop;
+	INSERT INTO clients (shop, client, pending) SELECT NEW.shop, NEW.client, 1 WHERE NEW.state = 'pending'
+	ON CONFLICT DO UPDATE SET pending = pending + 1;
+	UPDATE clients SET pending = pending - 1 WHERE shop = OLD.shop AND client = OLD.client AND OLD.state = 'pending';
+	DELETE FROM clients WHERE shop = OLD.shop AND client = OLD.client AND pending <= 0;
 END;
 CREATE TRIGGER order_deleted AFTER DELETE ON orders WHEN OLD.state IN ('pending', 'review') BEGIN
 	UPDATE shops SET pending = pending - (OLD.state = 'pending'), review = review - (OLD.state = 'review')
 	WHERE n = OLD.shop;
+	UPDATE clients SET pending = pending - 1 WHERE shop = OLD.shop AND client = OLD.client AND OLD.state = 'pending';
+	DELETE FROM clients WHERE shop = OLD.shop AND client = OLD.client AND pending <= 0;
 END;
 
 CREATE TABLE order_skus (

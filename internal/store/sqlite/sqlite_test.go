@@ -94,6 +94,10 @@ func checkWhole(t *testing.T, s *Store) (orders map[string]order.State) {
 	if bySKU != len(orders) || (len(orders) > 0 && st.Orders["shop"]["pending"] != pending) {
 		t.Errorf("%d orders, %d by product; %d pending, counted as %d", len(orders), bySKU, pending, st.Orders["shop"]["pending"])
 	}
+	var ofClients int
+	if _, err := one(s.reader(t.Context()), "SELECT coalesce(sum(pending), 0) FROM clients", nil, &ofClients); err != nil || ofClients != pending {
+		t.Errorf("%d pending, counted by client as %d, %v", pending, ofClients, err)
+	}
 	var verdict string
 	if _, err := one(s.reader(t.Context()), "PRAGMA integrity_check", nil, &verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity check: %s, %v", verdict, err)

@@ -47,18 +47,14 @@ func (s *Store) write(ctx context.Context, run func(*tx) error) error {
 		if o.took.CompareAndSwap(false, true) {
 			return ctx.Err()
 		}
+		return <-o.done // it has begun
 	case <-s.stopped:
-	}
-	select {
-	case err := <-o.done:
-		return err
-	case <-s.stopped:
-	}
-	select {
-	case err := <-o.done:
-		return err
-	default:
-		return errClosed
+		select {
+		case err := <-o.done:
+			return err
+		default:
+			return errClosed
+		}
 	}
 }
 
@@ -91,7 +87,7 @@ func (w *writer) loop() {
 		case o := <-w.s.ops:
 			batch = w.gather(append(batch[:0], o))
 			w.commit(batch)
-			clear(batch)
+			clear(batch[:cap(batch)]) // keep none alive
 		case <-poll.C:
 			w.lookAround()
 		case <-w.s.closing:
@@ -158,7 +154,7 @@ func (w *writer) together(ops []*op) bool {
 	if _, err := w.conn.exec("COMMIT"); err != nil {
 		w.rollback(err)
 		w.s.recent.forgetAll() // what is on disk is not known
-		answer(ops, fmt.Errorf("committing: %w", classify(err)))
+		answer(ops, fmt.Errorf("committing: %w", unavailable(nil, classify(err))))
 		return true
 	}
 	w.s.recent.forget(t.changed)
@@ -197,12 +193,12 @@ func (t *tx) call(run func(*tx) error) (err error) {
 func (w *writer) begin() error {
 	if w.conn == nil {
 		if err := w.connect(context.Background()); err != nil {
-			return classify(err)
+			return unavailable(nil, classify(err))
 		}
 	}
 	if err := w.conn.begin(context.Background(), w.s.busyTimeout); err != nil {
 		w.doubt(err)
-		return classify(err)
+		return unavailable(nil, classify(err))
 	}
 	return nil
 }
@@ -248,6 +244,12 @@ func (w *writer) lookAround() {
 		w.s.hub.WakeAll()
 	}
 	w.seen = seen
+}
+
+// damaged reports whether err tells of one row that makes no sense, while the
+// rest of the transaction goes on.
+func (t *tx) damaged(err error) bool {
+	return t.fault == nil && errors.Is(err, store.ErrCorrupt)
 }
 
 // exec runs a statement and returns how many rows it changed.
