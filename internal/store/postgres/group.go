@@ -24,6 +24,10 @@ var (
 // groupLockTimeout bounds what one held lock may cost a group.
 const groupLockTimeout = "SET LOCAL lock_timeout = '250ms'"
 
+// notifyLockTimeout is for the COMMIT, which takes its turn with those of
+// other nodes because of the notices. Giving up there would waste the group.
+const notifyLockTimeout = "SET LOCAL lock_timeout = '5s'"
+
 // group is one transaction of Creates and Updates.
 type group struct {
 	created []*op
@@ -184,8 +188,7 @@ func (g *group) read(b *pgx.Batch, patient bool) {
 		return
 	}
 	keys := slices.Collect(maps.Keys(payids))
-	b.Queue(`SELECT p.shop, p.payid, p.order_id FROM unnest($1::text[], $2::text[]) AS u (shop, payid)
-		JOIN payments p ON p.shop = u.shop AND p.payid = u.payid AND p.payid <> ''`,
+	b.Queue("SELECT shop, payid, order_id FROM payments WHERE shop = ANY($1) AND payid = ANY($2) AND payid <> ''",
 		column(keys, func(h holder) string { return h.shop }), column(keys, func(h holder) string { return h.payid }),
 	).Query(func(rows pgx.Rows) error {
 		return each(rows, func(cr pgx.CollectableRow) error {

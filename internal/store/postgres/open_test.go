@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -102,5 +103,24 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 		})
+	}
+}
+
+// TestOpenGivesUp has a server that takes connections and says nothing.
+func TestOpenGivesUp(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(ctx, "postgres://u@"+l.Addr().String()+"/x?sslmode=disable", Options{})
+		opened <- err
+	}()
+	if err := await(t, "the end of Open", opened); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want context.DeadlineExceeded", err)
 	}
 }

@@ -44,14 +44,13 @@ func deliveryID(id string) (int64, error) {
 func (s *Store) ClaimDeliveries(ctx context.Context, target string, now time.Time, lease time.Duration, n int) (got []store.Delivery, err error) {
 	err = s.write(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, `
-			WITH due AS (
+			UPDATE deliveries d SET next_at = $3 FROM events e
+			WHERE e.id = d.event_id AND d.id = ANY(ARRAY(
 				SELECT id FROM deliveries d
 				WHERE target = $1 AND state = 'pending' AND next_at <= $2 AND NOT EXISTS (
 					SELECT FROM deliveries older
 					WHERE older.target = d.target AND older.order_id = d.order_id AND older.state = 'pending' AND older.id < d.id)
-				ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
-			UPDATE deliveries d SET next_at = $3 FROM due, events e
-			WHERE d.id = due.id AND e.id = d.event_id
+				ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED))
 			RETURNING `+deliveryColumns, clean(target), ms(now), ms(now.Add(lease)), n)
 		if err != nil {
 			return err

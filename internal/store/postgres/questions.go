@@ -141,7 +141,7 @@ func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now time.T
 		again[i] = ms(next(due[i]))
 	}
 	_, err = tx.Exec(ctx, `UPDATE orders SET asked_at = $3, next_query = u.next
-		FROM unnest($1::text[], $2::bigint[]) AS u (id, next) WHERE orders.id = u.id`,
+		FROM unnest($1::text[], $2::bigint[]) AS u (id, next) WHERE orders.id = u.id AND orders.id = ANY($1)`,
 		column(due, func(o order.Order) string { return o.ID }), again, ms(now))
 	return due, err
 }

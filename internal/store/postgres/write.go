@@ -25,6 +25,7 @@ func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
 		return fmt.Errorf("writing %d orders: %d are there", len(g.touched), written)
 	}
 	var end pgx.Batch
+	end.Queue(notifyLockTimeout)
 	for _, payload := range payloads(s.node, g.notices()) {
 		end.Queue("SELECT pg_notify($1, $2)", s.channel, payload)
 	}
@@ -139,7 +140,7 @@ func (g *group) queueUpdated(b *pgx.Batch, written *int) {
 			refunded_at = u.refunded, answered_at = u.answered, answer = u.answer, next_query = u.next, history = history || u.more
 		FROM unnest($1::text[], $2::smallint[], $3::bool[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
 			$9::text[], $10::bigint[], $11::text[]) AS u (id, state, late, note, paid, shipped, refunded, answered, answer, next, more)
-		WHERE orders.id = u.id`,
+		WHERE orders.id = u.id AND orders.id = ANY($1)`, // ANY: else a plan made while the table was small may scan it
 		column(t, func(r *row) string { return r.ID }),
 		column(t, func(r *row) int16 { return int16(r.State) }),
 		column(t, func(r *row) bool { return r.Late }),
