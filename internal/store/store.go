@@ -252,7 +252,8 @@ type Records interface {
 	Detail(ctx context.Context, id string) (*order.Order, []Delivery, error)
 
 	// List returns a page of orders, newest first, without history, and the
-	// cursor of the next page ("" at the end).
+	// cursor of the next page ("" at the end). A cursor that is none is an
+	// error that does not wrap ErrUnavailable, here and below.
 	List(ctx context.Context, f Filter, cursor string, n int) (page []order.Order, next string, err error)
 
 	// Each calls fn for every order that fits, newest first, in flat memory.

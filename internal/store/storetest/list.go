@@ -103,6 +103,18 @@ var listTests = []test{
 			return nil
 		}))
 	}},
+	{"a cursor that is none is an error, and not ErrUnavailable", func(f *fixture) {
+		for _, cursor := range []string{"x", "\x00", "-", "1e3"} {
+			_, _, list := f.s.List(f.Context(), store.Filter{}, cursor, 10)
+			_, _, deliveries := f.s.Deliveries(f.Context(), "", "", cursor, 10)
+			_, _, orphans := f.s.Orphans(f.Context(), "", cursor, 10)
+			for _, err := range []error{list, deliveries, orphans} {
+				if err == nil || errors.Is(err, store.ErrUnavailable) {
+					f.Errorf("cursor %q: got %v", cursor, err)
+				}
+			}
+		}
+	}},
 	{"Each ends with the error of fn, as it is", func(f *fixture) {
 		for i := range 3 {
 			f.created(time.Duration(i) * time.Second)
