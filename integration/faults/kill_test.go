@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddy-checkout/checkout/integration/harness"
 )
@@ -82,6 +83,7 @@ func (ld *load) answered(a harness.Answer, err error) bool {
 		ld.broken.Add(1)
 	case a.Status == http.StatusServiceUnavailable:
 		ld.refused.Add(1)
+		time.Sleep(10 * time.Millisecond) // and leave it the processor
 	default:
 		return true
 	}

@@ -14,6 +14,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	// What cmd/caddy is made of.
 	_ "github.com/caddy-checkout/checkout"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
