@@ -90,13 +90,17 @@ func examine(t *testing.T, caddyfile string, o doctor.Options) *doctor.Report {
 // The examples that are meant to be copied are clean.
 func TestDoctorExamples(t *testing.T) {
 	t.Setenv("CHECKOUT_TOKEN", "canary-of-the-environment")
-	for _, name := range []string{"minimal", "storefront"} {
-		content, err := os.ReadFile(filepath.Join("examples", name, "Caddyfile"))
+	for _, file := range []string{"README.md", "examples/minimal/Caddyfile", "examples/storefront/Caddyfile"} {
+		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := examine(t, string(content), doctorOptions(false)); len(r.Findings) > 0 || r.Shops != 1 {
-			t.Errorf("%s: %+v", name, r)
+		text := string(content)
+		if _, rest, ok := strings.Cut(text, "```caddyfile\n"); ok {
+			text, _, _ = strings.Cut(rest, "```")
+		}
+		if r := examine(t, text, doctorOptions(false)); len(r.Findings) > 0 || r.Shops != 1 {
+			t.Errorf("%s: %+v", file, r)
 		}
 	}
 }
