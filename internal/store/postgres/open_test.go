@@ -74,6 +74,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	exec(t, session(t, newer), "UPDATE schema_version SET version = $1", len(migrations)+1)
 	pg.Exec(t, "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII'")
+	t.Cleanup(func() { pg.Exec(t, "DROP DATABASE ascii WITH (FORCE)") })
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
