@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -184,13 +183,6 @@ func apiError(w http.ResponseWriter, err error) error {
 		status = http.StatusNotImplemented
 	}
 	return caddy.APIError{HTTPStatus: status, Err: err}
-}
-
-// unbounded lifts the admin endpoint's limit on the time to read a request,
-// which would end the request's context while the answer is still being made.
-func unbounded(w http.ResponseWriter) {
-	// Without support there is no such limit either.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 const maxAdminBody = 4 << 10 // bytes

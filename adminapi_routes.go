@@ -78,7 +78,6 @@ func (d *adminDesk) csv(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	unbounded(w)
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="orders-`+time.Now().Format(time.DateOnly)+`.csv"`)
 	sent := &sentWriter{w: w}
@@ -106,7 +105,6 @@ func (s *sentWriter) Write(p []byte) (int, error) {
 }
 
 func (d *adminDesk) balance(w http.ResponseWriter, r *http.Request) error {
-	unbounded(w)
 	return writeJSON(w, merchant.BalanceList{Balances: d.Balances(r.Context())})
 }
 
@@ -115,7 +113,6 @@ func (d *adminDesk) summary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	unbounded(w)
 	s, err := d.Summary(r.Context(), f.Shop, f.From, f.To, time.Local)
 	if err != nil {
 		return err
@@ -162,7 +159,6 @@ func (d *adminDesk) orphans(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (d *adminDesk) feed(w http.ResponseWriter, r *http.Request) error {
-	unbounded(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(d.app, cancel)()
@@ -189,7 +185,6 @@ func (d *adminDesk) backup(w http.ResponseWriter, r *http.Request) error {
 	if !filepath.IsAbs(b.File) {
 		return fmt.Errorf("%w: file %q must be an absolute path on the server", errBody, b.File)
 	}
-	unbounded(w)
 	err := d.Store.Backup(r.Context(), b.File)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):

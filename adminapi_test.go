@@ -289,7 +289,7 @@ func TestAdminRefuses(t *testing.T) {
 		{"GET", "orders?limit=501", 400, "from 1 to 500"},
 		{"GET", "orders?limit=0", 400, "from 1 to 500"},
 		{"GET", "orders?cursor=%2e%2e", 400, "cursor"},
-		{"GET", "orders?state=payed", 400, "use pending, paid, expired or review"},
+		{"GET", "orders?state=settled", 400, "use pending, paid, expired or review"},
 		{"GET", "orders?text=%zz", 400, "malformed query"},
 		{"GET", "orders?text=a;b", 400, "malformed query"},
 		{"GET", "orders.csv?limit=1", 400, "unknown parameter"},

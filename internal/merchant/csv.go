@@ -75,7 +75,8 @@ func appendRow(row []string, o *order.Order, l order.Line, loc *time.Location) [
 }
 
 // harmless puts an apostrophe before what a spreadsheet program would take as
-// a formula (Asian editions take full-width signs for one, too), and replaces
+// a formula (Asian editions take full-width signs for one, too), or as a number
+// of which it keeps no more than 15 digits and no zeros in front, and replaces
 // control characters.
 func harmless(cell string) string {
 	cell = strings.Map(func(r rune) rune {
@@ -85,8 +86,15 @@ func harmless(cell string) string {
 		return r
 	}, cell)
 	first, _ := utf8.DecodeRuneInString(strings.TrimSpace(cell))
-	if strings.ContainsRune("=+-@＝＋－＠", first) {
+	if strings.ContainsRune("=+-@＝＋－＠", first) || losesDigits(cell) {
 		return "'" + cell
 	}
 	return cell
+}
+
+func losesDigits(cell string) bool {
+	if strings.Trim(cell, "0123456789") != "" {
+		return false
+	}
+	return len(cell) > 15 || (len(cell) > 1 && cell[0] == '0')
 }
