@@ -69,7 +69,7 @@ func TestParseFilter(t *testing.T) {
 	}
 
 	for query, want := range map[string]string{
-		"state=settled":                   "use pending, paid, expired or review",
+		"state=settled":                 "use pending, paid, expired or review",
 		"from=2026-13-01":               "write a day like",
 		"to=yesterday":                  `to "yesterday"`,
 		"from=2026-03-02&to=2026-03-01": "from is not before to",
