@@ -19,7 +19,10 @@
     timer = undefined;
     const answer = await fetch(location.href, { cache: "no-store" }).catch(() => undefined);
     if (!answer || !answer.ok || answer.redirected) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const text = await answer.text();
+    // The rest of the page, its styles among it, is not for this document's policy.
+    const main = text.slice(text.indexOf("<main"), text.indexOf("</main>"));
+    const fresh = new DOMParser().parseFromString(main, "text/html");
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = fresh.getElementById(part.id);
       if (!next || next.innerHTML === part.innerHTML) continue;
