@@ -94,25 +94,26 @@ func (s *Service) ask(ctx context.Context, id string) (o *order.Order, asked boo
 	if err != nil || !granted {
 		return nil, false, err
 	}
-	o, err = s.askClaimed(ctx, id)
+	o, err = s.askClaimed(ctx, id, false)
 	return o, true, err
 }
 
-// askClaimed asks about an order whose question is claimed.
-func (s *Service) askClaimed(ctx context.Context, id string) (*order.Order, error) {
+// askClaimed asks about an order whose question is claimed. scheduled says
+// that it is the reconciler that asks.
+func (s *Service) askClaimed(ctx context.Context, id string, scheduled bool) (*order.Order, error) {
 	reply, err := s.c.Gateway.Status(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	o, _, err := s.apply(ctx, id, reply.PayID, func(sub store.Subject) (*store.Change, outcome) {
-		return s.answer(sub, reply)
+		return s.answer(sub, reply, scheduled)
 	})
 	return o, err
 }
 
 // answer decides what a strict reply of the gateway does to an order
 // (protocol section 4).
-func (s *Service) answer(sub store.Subject, reply gateway.StatusReply) (*store.Change, outcome) {
+func (s *Service) answer(sub store.Subject, reply gateway.StatusReply, scheduled bool) (*store.Change, outcome) {
 	now := s.c.Now()
 	sub.Order.AnsweredAt, sub.Order.Answer = now, reply.Status
 	o := sub.Order
@@ -138,8 +139,8 @@ func (s *Service) answer(sub store.Subject, reply gateway.StatusReply) (*store.C
 	if c != nil {
 		return c, out
 	}
-	// An expired order has had its last question with this answer.
-	return &store.Change{Order: o, SetNextQuery: o.State != order.Pending}, out
+	// An expired order has had its last question when the reconciler asked it.
+	return &store.Change{Order: o, SetNextQuery: scheduled && o.State != order.Pending}, out
 }
 
 // timedOutWithMoney keeps what the gateway took for an order that timed out.

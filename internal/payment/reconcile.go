@@ -45,7 +45,7 @@ func (s *Service) Reconcile(ctx context.Context) (asked int, err error) {
 	var wg sync.WaitGroup
 	for i, o := range due {
 		wg.Go(func() {
-			if _, err := s.askClaimed(ctx, o.ID); err != nil && !errors.Is(err, gateway.ErrNoAnswer) {
+			if _, err := s.askClaimed(ctx, o.ID, true); err != nil && !errors.Is(err, gateway.ErrNoAnswer) {
 				errs[i] = err
 			}
 		})

@@ -62,12 +62,9 @@ func (s *Service) settle(sub store.Subject, p order.Payment) (*store.Change, out
 	o := sub.Order
 	matches := p.PayMoney == o.Total.String() && p.RealPay == o.Total.String()
 
-	if i := slices.IndexFunc(o.Payments, func(q order.Payment) bool { return samePayment(q, p) }); i >= 0 {
-		known := o.Payments[i]
-		if known.PayMoney == p.PayMoney && known.RealPay == p.RealPay {
-			if known.PayID == "" && p.PayID != "" {
-				return &store.Change{Order: o, Payment: &p, AdoptID: true}, outcome{verdict: NotifyDuplicate}
-			}
+	known := slices.IndexFunc(o.Payments, func(q order.Payment) bool { return p.PayID != "" && q.PayID == p.PayID })
+	if known >= 0 {
+		if q := o.Payments[known]; q.PayMoney == p.PayMoney && q.RealPay == p.RealPay {
 			return nil, outcome{verdict: NotifyDuplicate}
 		}
 		return s.suspect(o, nil, p, order.PaymentMismatched, fmt.Sprintf(
@@ -76,6 +73,12 @@ func (s *Service) settle(sub store.Subject, p order.Payment) (*store.Change, out
 	if sub.PayidOf != "" {
 		return s.suspect(o, nil, p, order.PaymentMismatched, fmt.Sprintf(
 			"payment %s of %s belongs to order %s already", p.PayID, p.RealPay, sub.PayidOf))
+	}
+	if i := slices.IndexFunc(o.Payments, func(q order.Payment) bool { return samePayment(q, p) }); i >= 0 {
+		if p.PayID == "" {
+			return nil, outcome{verdict: NotifyDuplicate}
+		}
+		return &store.Change{Order: o, Payment: &p, AdoptID: true}, outcome{verdict: NotifyDuplicate}
 	}
 	if len(o.Payments) > 0 {
 		p.Verdict = paymentSecond

@@ -37,28 +37,29 @@ func TestSettle(t *testing.T) {
 		kept    string // verdict kept with the payment; "": not added
 		late    bool
 	}{
-		"pending, fits":                      {before: mug(order.Pending), pay: full, state: order.Paid, verdict: NotifyPaid, event: EventPaid, kept: "paid"},
-		"expired, fits":                      {before: mug(order.Expired), pay: full, state: order.Paid, verdict: NotifyLate, event: EventPaid, kept: "late", late: true},
-		"review, fits":                       {before: mug(order.Review), pay: full, state: order.Review, verdict: NotifyReview, event: EventReview, kept: "paid"},
-		"confirmed without payment, fits":    {before: mug(order.Paid), pay: full, state: order.Paid, verdict: NotifyDuplicate, kept: "paid"},
-		"paid, again":                        {before: mug(order.Paid, full), pay: full, state: order.Paid, verdict: NotifyDuplicate},
-		"paid, second payid":                 {before: mug(order.Paid, full), pay: payment("P2", "39.00", "39.00"), state: order.Paid, verdict: NotifySecond, event: EventSecond, kept: "second"},
-		"paid, second payid of less":         {before: mug(order.Paid, full), pay: payment("P2", "39.00", "0.01"), state: order.Paid, verdict: NotifySecond, event: EventSecond, kept: "second"},
-		"paid, same payid, other amount":     {before: mug(order.Paid, full), pay: payment("P1", "39.00", "0.01"), state: order.Paid, verdict: NotifySecond, event: EventSecond},
-		"pending, realpay too little":        {before: mug(order.Pending), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, realpay too much":          {before: mug(order.Pending), pay: payment("P1", "39.00", "39.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, paymoney differs":          {before: mug(order.Pending), pay: payment("P1", "0.01", "39.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, no decimals":               {before: mug(order.Pending), pay: payment("P1", "39.00", "39"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, three decimals":            {before: mug(order.Pending), pay: payment("P1", "39.000", "39.000"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, full-width digit":          {before: mug(order.Pending), pay: payment("P1", "3９.00", "3９.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, no realpay":                {before: mug(order.Pending), pay: payment("P1", "39.00", ""), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"expired, too little":                {before: mug(order.Expired), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
-		"pending, payid of another order":    {before: mug(order.Pending), payidOf: "other", pay: full, state: order.Review, verdict: NotifyReview, event: EventReview},
-		"review, mismatch again":             {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyDuplicate},
-		"review, right amounts, same payid":  {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: full, state: order.Review, verdict: NotifyReview, event: EventReview},
-		"review, right amounts, other payid": {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: payment("P2", "39.00", "39.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "second"},
-		"paid by a query without payid":      {before: mug(order.Paid, payment("", "39.00", "39.00")), pay: full, state: order.Paid, verdict: NotifyDuplicate, kept: "adopted"},
-		"paid, then a query without payid":   {before: mug(order.Paid, full), pay: payment("", "39.00", "39.00"), state: order.Paid, verdict: NotifyDuplicate},
+		"pending, fits":                       {before: mug(order.Pending), pay: full, state: order.Paid, verdict: NotifyPaid, event: EventPaid, kept: "paid"},
+		"expired, fits":                       {before: mug(order.Expired), pay: full, state: order.Paid, verdict: NotifyLate, event: EventPaid, kept: "late", late: true},
+		"review, fits":                        {before: mug(order.Review), pay: full, state: order.Review, verdict: NotifyReview, event: EventReview, kept: "paid"},
+		"confirmed without payment, fits":     {before: mug(order.Paid), pay: full, state: order.Paid, verdict: NotifyDuplicate, kept: "paid"},
+		"paid, again":                         {before: mug(order.Paid, full), pay: full, state: order.Paid, verdict: NotifyDuplicate},
+		"paid, second payid":                  {before: mug(order.Paid, full), pay: payment("P2", "39.00", "39.00"), state: order.Paid, verdict: NotifySecond, event: EventSecond, kept: "second"},
+		"paid, second payid of less":          {before: mug(order.Paid, full), pay: payment("P2", "39.00", "0.01"), state: order.Paid, verdict: NotifySecond, event: EventSecond, kept: "second"},
+		"paid, same payid, other amount":      {before: mug(order.Paid, full), pay: payment("P1", "39.00", "0.01"), state: order.Paid, verdict: NotifySecond, event: EventSecond},
+		"pending, realpay too little":         {before: mug(order.Pending), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, realpay too much":           {before: mug(order.Pending), pay: payment("P1", "39.00", "39.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, paymoney differs":           {before: mug(order.Pending), pay: payment("P1", "0.01", "39.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, no decimals":                {before: mug(order.Pending), pay: payment("P1", "39.00", "39"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, three decimals":             {before: mug(order.Pending), pay: payment("P1", "39.000", "39.000"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, full-width digit":           {before: mug(order.Pending), pay: payment("P1", "3９.00", "3９.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, no realpay":                 {before: mug(order.Pending), pay: payment("P1", "39.00", ""), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"expired, too little":                 {before: mug(order.Expired), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "mismatch"},
+		"pending, payid of another order":     {before: mug(order.Pending), payidOf: "other", pay: full, state: order.Review, verdict: NotifyReview, event: EventReview},
+		"review, mismatch again":              {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: payment("P1", "39.00", "0.01"), state: order.Review, verdict: NotifyDuplicate},
+		"review, right amounts, same payid":   {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: full, state: order.Review, verdict: NotifyReview, event: EventReview},
+		"review, right amounts, other payid":  {before: mug(order.Review, payment("P1", "39.00", "0.01")), pay: payment("P2", "39.00", "39.00"), state: order.Review, verdict: NotifyReview, event: EventReview, kept: "second"},
+		"paid by a query without payid":       {before: mug(order.Paid, payment("", "39.00", "39.00")), pay: full, state: order.Paid, verdict: NotifyDuplicate, kept: "adopted"},
+		"paid without payid, another's payid": {before: mug(order.Paid, payment("", "39.00", "39.00")), payidOf: "other", pay: full, state: order.Paid, verdict: NotifySecond, event: EventSecond},
+		"paid, then a query without payid":    {before: mug(order.Paid, full), pay: payment("", "39.00", "39.00"), state: order.Paid, verdict: NotifyDuplicate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, nil)
@@ -153,7 +154,7 @@ func TestAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, nil)
 			s.c.Now = func() time.Time { return noon }
-			ch, _ := s.answer(store.Subject{Order: c.before}, c.reply)
+			ch, _ := s.answer(store.Subject{Order: c.before}, c.reply, true)
 			event := ""
 			if len(ch.Events) > 0 {
 				event = ch.Events[0].Type

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -89,6 +90,9 @@ func (m *memory) Update(_ context.Context, shop, id, payid string, decide func(s
 		return nil, err
 	}
 	if c != nil {
+		if c.Payment != nil && sub.PayidOf != "" {
+			return nil, fmt.Errorf("payid %s belongs to order %s", payid, sub.PayidOf)
+		}
 		r.apply(c)
 		m.hub.Publish(store.Notice{Shop: shop, ID: id, State: r.order.State, Was: sub.Order.State})
 	}

@@ -172,7 +172,9 @@ func (w *world) step(seed uint64) {
 	case n < 60:
 		p := w.pick()
 		w.trace("somebody asks for order %d", p.n)
-		_, _, _ = w.svc.Refresh(ctx, p.id)
+		if _, asked, err := w.svc.Refresh(ctx, p.id); asked && err != nil {
+			p.told = false // who asked knows that the answer was lost
+		}
 	case n < 75:
 		w.trace("reconciler")
 		_, _ = w.svc.Reconcile(ctx)
