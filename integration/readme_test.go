@@ -39,7 +39,8 @@ func withSecrets(t *testing.T) *harness.Caddy {
 	c.Env = append(c.Env,
 		"CHECKOUT_OLD_TOKEN=old-"+harness.Token,
 		"CHECKOUT_WEBHOOK_SECRET=whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5",
-		"CHECKOUT_DSN=postgres://checkout@127.0.0.1:1/checkout")
+		"CHECKOUT_DSN=postgres://checkout@127.0.0.1:1/checkout",
+		"CHECKOUT_SMTP_PASSWORD=canary-smtp-password")
 	return c
 }
 
