@@ -56,7 +56,8 @@ func hookedShop(t *testing.T, receiver *harness.Receiver) (*harness.Shop, string
 	return shop, shop.Caddyfile("webhook " + receiver.URL + "/hook {env.CHECKOUT_HOOK_SECRET}")
 }
 
-// awaitDelivery opens the database of a Caddy that has ended.
+// readDelivery opens the database of a Caddy that has ended, and finds the one
+// delivery of an order.
 func readDelivery(t *testing.T, shop *harness.Shop, orderid string) (st *sqlite.Store, d store.Delivery) {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), database(shop))
