@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-checkout/checkout/internal/gateway"
 )
 
 // checkReach follows requests for the shop's origin to the shop.
@@ -82,7 +84,7 @@ func (x *examination) listening(s *shop) []*server {
 			fits := slices.ContainsFunc(ports, func(p int) bool { return a.low <= p && p <= a.high })
 			encrypted := x.config.servesTLS(srv) && a.low != app.HTTPPort
 			if fits && encrypted == (s.origin.Scheme == "https") {
-				local, remote = local || isLoopback(a.host), remote || !isLoopback(a.host)
+				local, remote = local || gateway.Loopback(a.host), remote || !gateway.Loopback(a.host)
 			}
 		}
 		switch {
@@ -183,7 +185,7 @@ func (x *examination) reachPrivate(s *shop, servers []*server) *walk {
 	for _, srv := range servers {
 		for _, h := range srv.hosts() {
 			r := s.notify()
-			if r.host = h; !isPrivate(h) {
+			if r.host = h; !gateway.Private(h) {
 				continue
 			}
 			if w := x.follow(s, srv, r); w.reaches() {
@@ -206,7 +208,7 @@ func (x *examination) checkListener(s *shop, srv *server) {
 	if !s.public() || srv.Listen == nil {
 		return
 	}
-	if !slices.ContainsFunc(srv.Listen, func(l string) bool { return !isLoopback(parseListen(x.listenText(l)).host) }) {
+	if !slices.ContainsFunc(srv.Listen, func(l string) bool { return !gateway.Loopback(parseListen(x.listenText(l)).host) }) {
 		x.find(s, Note, "origin-bound",
 			fmt.Sprintf("The site listens on %s only, which the gateway cannot reach. That is right if something on this machine passes the traffic on.", joined(srv.Listen)),
 			"Otherwise leave out the line bind.")

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/caddy-checkout/checkout/internal/gateway"
 )
 
 // checkEnvironment reports placeholders without a value, and, where all have
@@ -127,7 +129,7 @@ func (x *examination) checkWebhooks() {
 	for _, s := range x.distinct() {
 		for _, w := range s.webhooks() {
 			u, err := url.Parse(w.URL)
-			if err != nil || u.Scheme != "http" || isPrivate(u.Hostname()) {
+			if err != nil || u.Scheme != "http" || gateway.Private(u.Hostname()) {
 				continue
 			}
 			x.find(s, Warning, "webhook-http",
@@ -170,7 +172,7 @@ func (x *examination) checkBeside(s *shop, b *sandbox) {
 	}
 	reachable := slices.ContainsFunc(b.bases, func(base string) bool {
 		u, err := url.Parse(base)
-		return err != nil || !isPrivate(u.Hostname()) || u.Hostname() == ""
+		return err != nil || !gateway.Private(u.Hostname()) || u.Hostname() == ""
 	})
 	if reachable {
 		x.add(Finding{

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -65,11 +64,11 @@ func (s *shop) tokens() []string { return append([]string{s.Token}, s.PreviousTo
 // machine.
 func (s *shop) rehearses() bool {
 	u, err := url.Parse(s.Gateway)
-	return err == nil && isLoopback(u.Hostname())
+	return err == nil && gateway.Loopback(u.Hostname())
 }
 
 // public reports whether the shop's origin is meant for everyone.
-func (s *shop) public() bool { return s.origin != nil && !isPrivate(s.origin.Hostname()) }
+func (s *shop) public() bool { return s.origin != nil && !gateway.Private(s.origin.Hostname()) }
 
 var placeholder = regexp.MustCompile(`\{[^{}]+\}`)
 
@@ -238,32 +237,4 @@ func (c *config) bases(s *server, r route) []string {
 		}
 	}
 	return list
-}
-
-// isLoopback reports whether a host is this machine.
-func isLoopback(host string) bool {
-	host = strings.ToLower(host)
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
-}
-
-// isPrivate reports whether a host can only be reached from this machine or
-// its network.
-func isPrivate(host string) bool {
-	if isLoopback(host) {
-		return true
-	}
-	host = strings.ToLower(host)
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.IsPrivate() || addr.IsLinkLocalUnicast()
-	}
-	for _, end := range []string{".local", ".internal", ".lan", ".test", ".home.arpa"} {
-		if strings.HasSuffix(host, end) {
-			return true
-		}
-	}
-	return !strings.Contains(host, ".")
 }
