@@ -57,7 +57,7 @@ func (r *running) withOffices(t *testing.T) {
 	t.Helper()
 	routes := strings.ReplaceAll(offices, "SHOP", strings.TrimPrefix(r.shop, "http://"))
 	config := strings.Replace(r.caddyfile(), "\thandle {\n", routes+"\thandle {\n", 1)
-	if err := caddy.Load(adaptRaw(t, config), true); err != nil {
+	if err := reload(t, adaptRaw(t, config)); err != nil {
 		t.Fatal(err)
 	}
 }

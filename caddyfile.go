@@ -30,7 +30,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 var (
 	subdirectives = []string{
 		"uid", "token", "origin", "gateway", "test", "path", "product", "catalog", "require", "ask", "orderuid",
-		"success", "expire", "allow_origin", "sign_fields", "limits", "webhook",
+		"success", "expire", "allow_origin", "sign_fields", "limits", "webhook", "mail",
 	}
 	repeatable = []string{"product", "require", "ask", "allow_origin", "sign_fields", "webhook"}
 )
@@ -67,6 +67,17 @@ var (
 //	        gateway_rate         <questions per second>
 //	    }
 //	    webhook      <url> <secret>
+//	    mail {
+//	        server    <host:port>
+//	        from      <address>
+//	        to        <address>
+//	        username  <name>
+//	        password  <password>
+//	        tls       starttls|implicit|none
+//	        receipt   on|off
+//	        language  zh|en
+//	        templates <directory>
+//	    }
 //	}
 //
 // Values that are written out are checked here, where their line is known;
@@ -128,6 +139,8 @@ func (h *Handler) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return h.Limits.unmarshal(d)
 	case "webhook":
 		return unmarshalWebhook(d, &h.Webhooks)
+	case "mail":
+		return h.unmarshalMail(d)
 	}
 	return d.Errf("unrecognized subdirective %q; use %s", name, strings.Join(subdirectives, ", "))
 }
@@ -145,6 +158,16 @@ func (h *Handler) checkBlock(block caddyfile.Token, lines map[string]caddyfile.T
 	}
 	if len(h.Products) == 0 && h.Catalog == "" {
 		return at(block).WrapErr(errNoProducts)
+	}
+	if h.Mail != nil {
+		if err := h.Mail.checkReceipt(h.Fields); err != nil {
+			return at(lines["mail"]).WrapErr(err)
+		}
+	}
+	if !h.Test && h.Gateway != "" && !hasPlaceholder(h.Gateway) {
+		if err := checkPlain(h.Gateway); err != nil {
+			return at(lines["gateway"]).WrapErr(named("gateway", err))
+		}
 	}
 	if hasPlaceholder(h.Origin) {
 		return nil

@@ -3,7 +3,6 @@ package checkout
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -214,12 +213,21 @@ func (l *Limits) check() error {
 	return nil
 }
 
-// isLoopback reports whether a base URL is on this machine.
-func isLoopback(base string) bool {
+// checkPlain refuses plain http to a gateway that is reached over networks of
+// others.
+func checkPlain(base string) error {
+	rest, plain := strings.CutPrefix(base, "http://")
+	if !plain || gateway.Private(hostOf(base)) {
+		return nil
+	}
+	return fmt.Errorf("%q is plain http: anyone on the way can forge that an order is paid; write https://%s, or add the line test if no real money moves", base, rest)
+}
+
+// hostOf returns the host of a URL, without the port.
+func hostOf(base string) string {
 	u, err := url.Parse(base)
 	if err != nil {
-		return false
+		return ""
 	}
-	host := strings.ToLower(u.Hostname())
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
+	return u.Hostname()
 }

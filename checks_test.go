@@ -44,19 +44,20 @@ func TestCheckToken(t *testing.T) {
 	}
 }
 
-func TestIsLoopback(t *testing.T) {
-	for base, want := range map[string]bool{
-		"http://localhost:8081":      true,
-		"http://127.0.0.1":           true,
-		"http://127.9.9.9:1":         true,
-		"http://[::1]:8081":          true,
-		"https://sandbox.localhost":  true,
-		"https://sun.jings.wang":     false,
-		"https://localhost.evil.com": false,
-		"http://192.168.1.2":         false,
+func TestCheckPlain(t *testing.T) {
+	for base, ok := range map[string]bool{
+		"https://pay.example.com":       true,
+		"http://localhost:8081":         true,
+		"http://[::1]:8081":             true,
+		"http://192.168.1.2":            true,
+		"http://gateway:8081/v2":        true,
+		"http://pay.example.com":        false,
+		"http://localhost.evil.com":     false,
+		"http://203.0.113.1:80/prefix":  false,
+		"http://127.0.0.1.evil.example": false,
 	} {
-		if got := isLoopback(base); got != want {
-			t.Errorf("%s: got %v, want %v", base, got, want)
+		if err := checkPlain(base); (err == nil) != ok {
+			t.Errorf("%s: %v", base, err)
 		}
 	}
 }

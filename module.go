@@ -23,8 +23,8 @@ func init() {
 // all below one path prefix. Every other request goes on to the next handler.
 //
 // The smallest working configuration is uid, token, origin and one product.
-// The values of uid, token, previous_tokens, origin, gateway, catalog and
-// webhooks may hold the placeholders {env.*} and {file.*}, which are resolved
+// The values of uid, token, previous_tokens, origin, gateway, catalog, webhooks
+// and mail may hold the placeholders {env.*} and {file.*}, which are resolved
 // when the configuration is loaded.
 //
 // Requests that it answers have these placeholders:
@@ -53,7 +53,9 @@ type Handler struct {
 	// request. Required.
 	Origin string `json:"origin"`
 
-	// The gateway's base URL. Default: `https://sun.jings.wang`.
+	// The gateway's base URL. Default: `https://sun.jings.wang`. Plain http is
+	// for a gateway on this machine or its network, and for tests: anyone on
+	// the way can forge that an order is paid.
 	Gateway string `json:"gateway,omitempty"`
 
 	// Marks pages and orders as a test, in which no real money moves. A
@@ -104,6 +106,9 @@ type Handler struct {
 	// Receivers of signed webhooks about every order of the shop that is
 	// paid, expires or needs a decision. Default: none.
 	Webhooks []Webhook `json:"webhooks,omitempty"`
+
+	// Mail about orders, to the merchant and to buyers. Default: none.
+	Mail *Mail `json:"mail,omitempty"`
 
 	shop *shop
 	path string // of the shop, for ServeHTTP

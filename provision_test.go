@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,16 @@ func block(lines ...string) string {
 	return "checkout {\n" + strings.Join(all, "\n") + "\n}\n"
 }
 
+// mail is a mail block with other lines for some of the settings.
+func mail(lines ...string) string {
+	all := []string{"server smtp.example.com:587", "from shop@example.com", "to owner@example.com"}
+	for _, l := range lines {
+		name, _, _ := strings.Cut(l, " ")
+		all = append(slices.DeleteFunc(all, func(old string) bool { return strings.HasPrefix(old, name+" ") }), l)
+	}
+	return "mail {\n" + strings.Join(all, "\n") + "\n}"
+}
+
 func site(port string, body string) string {
 	return "http://:" + port + " {\n" + body + "}\n"
 }
@@ -86,6 +97,18 @@ func TestValidate(t *testing.T) {
 	good := file("good.json", `[{"sku":"pot","name":"Pot","price":128}]`)
 	bad := file("bad.json", "[\n{\"sku\":\"pot\",\"name\":\"Pot\",\"prize\":128}]")
 	taken := file("taken.json", `[{"sku":"mug","name":"Mug","price":1}]`)
+	t.Setenv("CHECKOUT_TEST_DSN", "postgres://u:canary@db.example.com/shop")
+	t.Setenv("CHECKOUT_TEST_BAD_DSN", "postgres://u:canary@db.example.com:port/shop")
+	t.Setenv("CHECKOUT_TEST_GATEWAY", "http://pay.example.com")
+	t.Setenv("CHECKOUT_TEST_SMTP", "smtp.example.com:587")
+	texts, wrong := filepath.Join(dir, "texts"), filepath.Join(dir, "wrong")
+	for _, d := range []string{texts, wrong} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file("texts/merchant.en.txt", "Sold: {{.ID}}\n\nHurray.\n")
+	file("wrong/merchant.en.txt", "Sold: {{.Nothing}}\n")
 	db := filepath.Join(dir, "db", "orders.db")
 
 	for name, tc := range map[string]struct {
@@ -100,29 +123,40 @@ func TestValidate(t *testing.T) {
 		"catalog":                 {sites: site("1", block("catalog "+good))},
 		"same block twice":        {sites: site("1", block()) + site("2", block())},
 		"two shops":               {sites: site("1", block()+block("path /other"))},
-		"dsn from outside":        {options: "checkout {\nstore postgres {env.CHECKOUT_TEST_ORIGIN}\n}\n", sites: site("1", block())},
+		"dsn from outside":        {options: "checkout {\nstore postgres {env.CHECKOUT_TEST_DSN}\n}\n", sites: site("1", block())},
+		"mail":                    {sites: site("1", block(mail("tls starttls", "templates "+texts)))},
+		"mail from outside":       {sites: site("1", block(mail("server {env.CHECKOUT_TEST_SMTP}", "username u", "password {env.CHECKOUT_TEST_TOKEN}")))},
+		"gateway in a test":       {sites: site("1", block("gateway http://pay.example.com", "test"))},
+		"gateway nearby":          {sites: site("1", block("gateway http://192.168.1.2:8081"))},
 		"limits off":              {sites: site("1", block("limits off"))},
 
-		"token not set":         {sites: site("1", block("token {env.CHECKOUT_TEST_NOPE}")), want: "token {env.CHECKOUT_TEST_NOPE} is empty; set it in the environment of Caddy"},
-		"token set to nothing":  {sites: site("1", block("token {env.CHECKOUT_TEST_EMPTY}")), want: "token {env.CHECKOUT_TEST_EMPTY} is empty"},
-		"token file missing":    {sites: site("1", block("token {file."+dir+"/absent}")), want: "/absent} is empty; set it in the environment of Caddy, or make the file readable"},
-		"token of unknown kind": {sites: site("1", block("token {http.canary}")), want: "token holds a brace, but no placeholder like {env.NAME}"},
-		"token half open":       {sites: site("1", block("token {env.canary_0123456789")), want: "token holds a brace, but no placeholder like {env.NAME}"},
-		"token short":           {sites: site("1", block("token {env.CHECKOUT_TEST_SHORT}")), want: "token is 8 bytes long"},
-		"former token short":    {sites: site("1", block("token {env.CHECKOUT_TEST_TOKEN} {env.CHECKOUT_TEST_SHORT}")), want: "token is 8 bytes long"},
-		"token not expanded":    {sites: site("1", block("token {env.CHECKOUT_TEST_BRACES}")), want: "token {env.CHECKOUT_TEST_BRACES} gives a value that holds a brace itself"},
-		"token of two lines":    {sites: site("1", block("token {env.CHECKOUT_TEST_LINES}")), want: "token holds a line break"},
-		"origin and path long":  {sites: site("1", block("origin {env.CHECKOUT_TEST_ORIGIN}", "path /"+strings.Repeat("p", 50))), want: "make a notifyurl of 82 bytes, 2 more than the 80"},
-		"secret not set":        {sites: site("1", block("webhook https://hooks.example.com/ {env.CHECKOUT_TEST_NOPE}")), want: "webhook {env.CHECKOUT_TEST_NOPE} is empty"},
-		"secret is none":        {sites: site("1", block("webhook https://hooks.example.com/ {env.CHECKOUT_TEST_TOKEN}")), want: "webhook is refused"},
-		"catalog missing":       {sites: site("1", block("catalog "+dir+"/absent.json")), want: "catalog: reading catalog: stat " + dir + "/absent.json"},
-		"catalog malformed":     {sites: site("1", block("catalog "+bad)), want: "catalog: " + bad + `:2: entry 1 (sku "pot"): unknown field "prize"`},
-		"catalog and inline":    {sites: site("1", block("catalog "+taken)), want: taken + ` entry 1 (sku "mug"): sku "mug" is taken by inline product 1`},
-		"two tokens":            {sites: site("1", block()) + site("2", block("token {env.CHECKOUT_TEST_TOKEN}x")), want: `shop https://shop.example.com/checkout: two checkout blocks differ in "token"`},
-		"two webhooks":          {sites: site("1", block()) + site("2", block("webhook https://hooks.example.com/ "+secret)), want: `two checkout blocks differ in "webhooks"`},
-		"two merchants":         {sites: site("1", block()) + site("2", block("uid 2")), want: `two checkout blocks differ in "uid"`},
-		"dsn not set":           {options: "checkout {\nstore postgres {env.CHECKOUT_TEST_NOPE}\n}\n", sites: site("1", block()), want: "store: dsn {env.CHECKOUT_TEST_NOPE} is empty"},
-		"sandbox token short":   {sites: site("1", "checkout_sandbox {\nuid 1\ntoken {env.CHECKOUT_TEST_SHORT}\n}\n"), want: "token is 8 bytes long"},
+		"token not set":          {sites: site("1", block("token {env.CHECKOUT_TEST_NOPE}")), want: "token {env.CHECKOUT_TEST_NOPE} is empty; set it in the environment of Caddy"},
+		"token set to nothing":   {sites: site("1", block("token {env.CHECKOUT_TEST_EMPTY}")), want: "token {env.CHECKOUT_TEST_EMPTY} is empty"},
+		"token file missing":     {sites: site("1", block("token {file."+dir+"/absent}")), want: "/absent} is empty; set it in the environment of Caddy, or make the file readable"},
+		"token of unknown kind":  {sites: site("1", block("token {http.canary}")), want: "token holds a brace, but no placeholder like {env.NAME}"},
+		"token half open":        {sites: site("1", block("token {env.canary_0123456789")), want: "token holds a brace, but no placeholder like {env.NAME}"},
+		"token short":            {sites: site("1", block("token {env.CHECKOUT_TEST_SHORT}")), want: "token is 8 bytes long"},
+		"former token short":     {sites: site("1", block("token {env.CHECKOUT_TEST_TOKEN} {env.CHECKOUT_TEST_SHORT}")), want: "token is 8 bytes long"},
+		"token not expanded":     {sites: site("1", block("token {env.CHECKOUT_TEST_BRACES}")), want: "token {env.CHECKOUT_TEST_BRACES} gives a value that holds a brace itself"},
+		"token of two lines":     {sites: site("1", block("token {env.CHECKOUT_TEST_LINES}")), want: "token holds a line break"},
+		"origin and path long":   {sites: site("1", block("origin {env.CHECKOUT_TEST_ORIGIN}", "path /"+strings.Repeat("p", 50))), want: "make a notifyurl of 82 bytes, 2 more than the 80"},
+		"secret not set":         {sites: site("1", block("webhook https://hooks.example.com/ {env.CHECKOUT_TEST_NOPE}")), want: "webhook {env.CHECKOUT_TEST_NOPE} is empty"},
+		"secret is none":         {sites: site("1", block("webhook https://hooks.example.com/ {env.CHECKOUT_TEST_TOKEN}")), want: "webhook is refused"},
+		"catalog missing":        {sites: site("1", block("catalog "+dir+"/absent.json")), want: "catalog: reading catalog: stat " + dir + "/absent.json"},
+		"catalog malformed":      {sites: site("1", block("catalog "+bad)), want: "catalog: " + bad + `:2: entry 1 (sku "pot"): unknown field "prize"`},
+		"catalog and inline":     {sites: site("1", block("catalog "+taken)), want: taken + ` entry 1 (sku "mug"): sku "mug" is taken by inline product 1`},
+		"two tokens":             {sites: site("1", block()) + site("2", block("token {env.CHECKOUT_TEST_TOKEN}x")), want: `shop https://shop.example.com/checkout: two checkout blocks differ in "token"`},
+		"two webhooks":           {sites: site("1", block()) + site("2", block("webhook https://hooks.example.com/ "+secret)), want: `two checkout blocks differ in "webhooks"`},
+		"two merchants":          {sites: site("1", block()) + site("2", block("uid 2")), want: `two checkout blocks differ in "uid"`},
+		"dsn not set":            {options: "checkout {\nstore postgres {env.CHECKOUT_TEST_NOPE}\n}\n", sites: site("1", block()), want: "store: dsn {env.CHECKOUT_TEST_NOPE} is empty"},
+		"dsn malformed":          {options: "checkout {\nstore postgres {env.CHECKOUT_TEST_BAD_DSN}\n}\n", sites: site("1", block()), want: "store: dsn: parsing the PostgreSQL address: want postgres://"},
+		"gateway by plain http":  {sites: site("1", block("gateway {env.CHECKOUT_TEST_GATEWAY}")), want: `gateway "http://pay.example.com" is plain http: anyone on the way can forge that an order is paid; write https://pay.example.com, or add the line test if no real money moves`},
+		"mail password not set":  {sites: site("1", block(mail("username u", "password {env.CHECKOUT_TEST_NOPE}"))), want: "mail password {env.CHECKOUT_TEST_NOPE} is empty"},
+		"mail server not one":    {sites: site("1", block(mail("server {env.CHECKOUT_TEST_ORIGIN}"))), want: "mail server"},
+		"mail without templates": {sites: site("1", block(mail("templates "+dir+"/absent"))), want: "mail templates"},
+		"mail template wrong":    {sites: site("1", block(mail("templates "+wrong))), want: "merchant.en.txt"},
+		"two mails":              {sites: site("1", block()) + site("2", block(mail())), want: `two checkout blocks differ in "mail"`},
+		"sandbox token short":    {sites: site("1", "checkout_sandbox {\nuid 1\ntoken {env.CHECKOUT_TEST_SHORT}\n}\n"), want: "token is 8 bytes long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := tc.options
@@ -181,6 +215,12 @@ func TestValidateJSON(t *testing.T) {
 		"sign_fields":        {`{"sign_fields":{"pay":["amount"]}}`, `sign_fields pay "amount" is not a field`},
 		"limits":             {`{"limits":{"gateway_rate":-1}}`, "limits gateway_rate -1 must be"},
 		"webhook":            {`{"webhooks":[{"url":"https://hooks.example.com/"}]}`, "webhook is refused"},
+		"gateway, plain":     {`{"gateway":"http://pay.example.com"}`, `gateway "http://pay.example.com" is plain http`},
+		"gateway, test":      {`{"gateway":"http://pay.example.com","test":true}`, ""},
+		"mail":               {`{"mail":{"server":"smtp.example.com:25","from":"a@example.com","to":"b@example.com"}}`, ""},
+		"mail, no server":    {`{"mail":{"from":"a@example.com","to":"b@example.com"}}`, "mail needs server"},
+		"mail, no to":        {`{"mail":{"server":"smtp.example.com:25","from":"a@example.com"}}`, "mail needs to"},
+		"mail, receipt":      {`{"mail":{"server":"smtp.example.com:25","from":"a@example.com","to":"b@example.com","receipt":true}}`, "buyers are not asked for their address"},
 		"product webhook":    {`{"products":[{"sku":"a","price":"1","name":"A","webhooks":[{"url":"x"}]}]}`, "webhook is refused"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -107,7 +108,29 @@ func freeAddr(t *testing.T) string {
 // load loads the configuration with other lines in the checkout block.
 func (r *running) load(t *testing.T, lines ...string) error {
 	t.Helper()
-	return caddy.Load(adaptRaw(t, r.caddyfile(lines...)), true)
+	return reload(t, adaptRaw(t, r.caddyfile(lines...)))
+}
+
+// reload loads a configuration and returns when the servers of the former one
+// are gone: until then net/http closes connections that they accept, without an
+// answer.
+func reload(t *testing.T, raw []byte) error {
+	t.Helper()
+	if err := caddy.Load(raw, true); err != nil {
+		return err
+	}
+	stacks := make([]byte, 4<<20)
+	for deadline := time.Now().Add(failsafe); ; time.Sleep(time.Millisecond) {
+		n := runtime.Stack(stacks, true)
+		if !bytes.Contains(stacks[:n], []byte("caddyhttp.(*App).stop")) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the former servers do not stop")
+		}
+	}
+	http.DefaultClient.CloseIdleConnections() // to them
+	return nil
 }
 
 func (r *running) caddyfile(lines ...string) string {

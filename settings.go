@@ -61,6 +61,10 @@ func (h *Handler) resolve(repl *caddy.Replacer) (*Handler, error) {
 	for i := range c.Products {
 		c.Products[i].Webhooks = slices.Clone(c.Products[i].Webhooks)
 	}
+	if h.Mail != nil {
+		mail := *h.Mail
+		c.Mail = &mail
+	}
 	for _, s := range c.resolvable() {
 		var err error
 		if *s.value, err = resolve(repl, *s.value); err != nil {
@@ -88,7 +92,7 @@ func (h *Handler) resolve(repl *caddy.Replacer) (*Handler, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	c.Test = c.Test || isLoopback(c.Gateway)
+	c.Test = c.Test || gateway.Loopback(hostOf(c.Gateway))
 	return &c, nil
 }
 
@@ -113,6 +117,9 @@ func (h *Handler) resolvable() []setting {
 	hooks(h.Webhooks)
 	for i := range h.Products {
 		hooks(h.Products[i].Webhooks)
+	}
+	if h.Mail != nil {
+		r = append(r, h.Mail.resolvable()...)
 	}
 	return r
 }
@@ -139,6 +146,12 @@ func (h *Handler) check() error {
 		checks = append(checks,
 			named("sign_fields pay", checkSignFields(h.SignFields.Pay, sign.Pay)),
 			named("sign_fields status", checkSignFields(h.SignFields.Status, sign.Status)))
+	}
+	if h.Mail != nil {
+		checks = append(checks, h.Mail.check(), h.Mail.checkReceipt(h.Fields))
+	}
+	if !h.Test {
+		checks = append(checks, named("gateway", checkPlain(h.Gateway)))
 	}
 	seen := make(map[string]bool)
 	for _, f := range h.Fields {

@@ -85,6 +85,13 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 	if s.targets, err = c.webhookTargets(s.id); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
+	if c.Mail != nil {
+		mail, err := c.mailTargets(s.id)
+		if err != nil {
+			return nil, err
+		}
+		s.targets = append(s.targets, mail...)
+	}
 	s.payment = payment.Config{
 		UID:              c.UID,
 		Gateway:          client,
@@ -95,6 +102,8 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 		Expire:           time.Duration(c.Expire),
 		Limits:           store.PendingLimits{PerClient: c.Limits.PendingPerClient, Total: c.Limits.PendingTotal},
 		QueriesPerSecond: c.Limits.GatewayRate,
+		MailMerchant:     c.Mail != nil,
+		MailBuyer:        c.Mail != nil && c.Mail.receipt(c.Fields),
 		Test:             c.Test,
 		Observer:         &observer{s},
 	}
@@ -108,7 +117,7 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 		return nil, err
 	}
 	if strings.HasPrefix(c.Gateway, "http://") && !c.Test {
-		s.log.Warn("the gateway is reached by plain http: anyone on the way can forge its answers", "gateway", c.Gateway)
+		s.log.Warn("the gateway is reached by plain http: anyone on the network can forge its answers", "gateway", c.Gateway)
 	}
 	return s, nil
 }

@@ -72,6 +72,9 @@ func (s *Store) resolve(repl *caddy.Replacer) (Store, error) {
 		if c.DSN == "" {
 			return c, errors.New("a postgres store needs a dsn, like {env.CHECKOUT_DSN}")
 		}
+		if err := postgres.CheckDSN(c.DSN); err != nil {
+			return c, fmt.Errorf("dsn: %w", err)
+		}
 		return c, nil
 	}
 	return c, fmt.Errorf("%q is not a kind of store; use sqlite or postgres", c.Kind)

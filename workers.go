@@ -86,11 +86,10 @@ func (s *shop) reconcile(ctx context.Context, service *payment.Service) {
 func (s *shop) watchBalance(ctx context.Context, service *payment.Service) {
 	for wait := time.Duration(0); pause(ctx, wait); wait = balanceEvery {
 		b, err := service.Balance(ctx)
-		if err == nil {
+		if !b.At.IsZero() { // also one that is old because the gateway does not answer
 			s.metrics.setBalance(s.config.UID, s.config.Gateway, b)
-			continue
 		}
-		if ctx.Err() == nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, gateway.ErrNoAnswer) {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, gateway.ErrNoAnswer) {
 			s.log.Error("reading balance", "error", err)
 		}
 	}
