@@ -33,7 +33,11 @@ func init() {
 // ------------|------------
 // `{http.checkout.shop}` | The identity of the shop, as in the orders
 // `{http.checkout.route}` | `review`, `checkout`, `notify`, `return`, `status` or `other`
-// `{http.checkout.order_id}` | The order that a `return` or `status` request asks about; it need not exist
+// `{http.checkout.order_id}` | The order that a `checkout` request made, a `return` or `status` request asks about, or a `notify` whose key fits tells of; after the last three it need not exist
+// `{http.checkout.state}` | The state of that order: `pending`, `paid`, `expired` or `review`, if it is known
+//
+// They have their values once the request is answered, as in access logs:
+// `log_append order {http.checkout.order_id}`.
 type Handler struct {
 	// The merchant's id at the gateway. Required.
 	UID string `json:"uid"`

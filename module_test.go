@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -74,11 +75,12 @@ func TestPlaceholders(t *testing.T) {
 		{"/checkout/return/..", "return", "/return/..", ""},
 		{"/checkout", "review", "", ""},
 	} {
-		get := s.placeholders(httptest.NewRequest("GET", tc.target, nil), tc.route, tc.rest)
+		get := s.placeholders(httptest.NewRequest("GET", tc.target, nil), caddy.NewReplacer(), tc.route, tc.rest)
 		for key, want := range map[string]string{
 			"http.checkout.order_id": tc.want,
 			"http.checkout.route":    tc.route,
 			"http.checkout.shop":     s.id,
+			"http.checkout.state":    "",
 		} {
 			if got, ok := get(key); !ok || got != want {
 				t.Errorf("%s: %s is %v, want %q", tc.target, key, got, want)

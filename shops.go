@@ -170,6 +170,7 @@ func (s *shop) handlersConfig() handlers.Config {
 		Test:          c.Test,
 		Waits:         handlers.NewWaits(c.Limits.WaitsPerClient, c.Limits.WaitsTotal),
 		Log:           s.log,
+		Seen:          seen,
 	}
 	if c.OrderUID != "" {
 		hc.OrderUID = func(r *http.Request) string {
@@ -208,7 +209,7 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request, rest string) {
 	start := time.Now()
 	route := routeOf(r.Method, rest)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(s.placeholders(r, route, rest))
+		repl.Map(s.placeholders(r, repl, route, rest))
 	}
 	sw := &statusWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, status: http.StatusOK}
 	s.routes.ServeHTTP(sw, r)
@@ -216,14 +217,16 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request, rest string) {
 }
 
 // placeholders are those that the doc of Handler lists.
-func (s *shop) placeholders(r *http.Request, route, rest string) caddy.ReplacerFunc {
+func (s *shop) placeholders(r *http.Request, repl *caddy.Replacer, route, rest string) caddy.ReplacerFunc {
 	return func(key string) (any, bool) {
 		switch key {
 		case "http.checkout.shop":
 			return s.id, true
 		case "http.checkout.route":
 			return route, true
-		case "http.checkout.order_id":
+		case placeholderState:
+			return s.notified(r, repl, route), true
+		case placeholderOrderID:
 			id := strings.TrimPrefix(rest, "/return/")
 			if route == "status" {
 				id = r.URL.Query().Get("orderid")
@@ -235,6 +238,39 @@ func (s *shop) placeholders(r *http.Request, route, rest string) caddy.ReplacerF
 		}
 		return nil, false
 	}
+}
+
+// Placeholders that a request gets when its order is known.
+const (
+	placeholderOrderID = "http.checkout.order_id"
+	placeholderState   = "http.checkout.state"
+)
+
+// seen is [handlers.Config].Seen.
+func seen(r *http.Request, id string, o *order.Order) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok || !order.ValidID(id) {
+		return
+	}
+	repl.Set(placeholderOrderID, id)
+	if o != nil {
+		repl.Set(placeholderState, o.State.String())
+	}
+}
+
+// notified returns the state of the order that a notify is about. It is read
+// only for who wants to know: the gateway must not wait for it.
+func (s *shop) notified(r *http.Request, repl *caddy.Replacer, route string) string {
+	service := s.service.Load()
+	id, _ := repl.GetString(placeholderOrderID)
+	if route != "notify" || service == nil {
+		return ""
+	}
+	o, err := service.Order(r.Context(), id)
+	if err != nil {
+		return ""
+	}
+	return o.State.String()
 }
 
 // routeOf names the route, as metrics and placeholders do.

@@ -63,6 +63,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	s.c.Seen(r, o.ID, o)
 	w.Header().Add("Vary", "Accept, Accept-Language")
 	if wantsJSON(r) {
 		writeJSON(w, r, http.StatusOK, formJSON(o, form))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/payment"
 )
 
@@ -29,6 +30,11 @@ type Config struct {
 	Waits         *Waits                                               // limits of status?wait; shared by all shops; nil: none
 	CheckoutRate  func(client string) (retryAfterSeconds int, ok bool) // may be nil
 	Log           *slog.Logger                                         // nil: silent
+
+	// Seen hears which order a request is about, before it is answered. o is
+	// the order where it was read, else nil: after a notify whose key fits,
+	// which need not be of an order that exists. May be nil.
+	Seen func(r *http.Request, id string, o *order.Order)
 }
 
 type shop struct {
@@ -48,6 +54,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.GatewayOrigin == "" || !strings.EqualFold(sourceOf(c.GatewayOrigin), c.GatewayOrigin) {
 		return nil, fmt.Errorf("gateway origin %q is not http(s)://host[:port]", c.GatewayOrigin)
+	}
+	if c.Seen == nil {
+		c.Seen = func(*http.Request, string, *order.Order) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -176,5 +177,46 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// The hook hears which order a request is about, and never one that a forger
+// named.
+func TestSeen(t *testing.T) {
+	var got []string
+	r := newRig(t, func(c *Config) {
+		c.Seen = func(_ *http.Request, id string, o *order.Order) {
+			state := "unread"
+			if o != nil {
+				state = o.State.String()
+			}
+			got = append(got, id+" "+state)
+		}
+	})
+	paid, pending := r.put(order.Paid).ID, r.put(order.Pending).ID
+	const stray = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	forged := strings.Replace(notifyBody(t, "9", pending, "78.01", "78.01"), "key=", "key=0", 1)
+	for _, tc := range []struct{ method, target, body, want string }{
+		{"GET", "/checkout/return/" + paid, "", paid + " paid"},
+		{"GET", "/checkout/status?orderid=" + pending, "", pending + " pending"},
+		{"POST", "/checkout/notify", notifyBody(t, "8", pending, "78.01", "78.01"), pending + " unread"},
+		{"POST", "/checkout/notify", notifyBody(t, "8", stray, "78.01", "78.01"), stray + " unread"},
+		{"POST", "/checkout/notify", forged, ""},
+		{"POST", "/checkout/notify", "payid=1", ""},
+		{"GET", "/checkout/return/" + stray, "", ""},
+		{"GET", "/checkout/status?orderid=" + stray, "", ""},
+		{"GET", "/checkout?sku=mug", "", ""},
+		{"POST", "/checkout", "sku=absent", ""},
+	} {
+		got = nil
+		r.do(tc.method, tc.target, tc.body)
+		if strings.Join(got, ", ") != tc.want {
+			t.Errorf("%s %s: heard %q, want %q", tc.method, tc.target, got, tc.want)
+		}
+	}
+	got = nil
+	w := r.do("POST", "/checkout", "sku=mug", "Accept: application/json")
+	if len(got) != 1 || !strings.HasSuffix(got[0], " pending") || !strings.Contains(w.Body.String(), got[0][:26]) {
+		t.Errorf("POST /checkout: heard %q after %s", got, w.Body)
 	}
 }

@@ -32,6 +32,9 @@ func (s *shop) notify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	verdict, err := svc.Notify(r.Context(), n)
+	if verdict != payment.NotifyBadKey && verdict != payment.NotifyMalformed {
+		s.c.Seen(r, n.OrderID, nil)
+	}
 	if err != nil {
 		s.c.Log.Error("keeping notify", "order_id", n.OrderID, "error", err)
 		s.notKept(w, r)

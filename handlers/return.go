@@ -31,6 +31,7 @@ func (s *shop) back(w http.ResponseWriter, r *http.Request, id string) {
 		s.fail(w, r, err)
 		return
 	}
+	s.c.Seen(r, o.ID, o)
 	if o.State == order.Paid && s.c.Success != "" {
 		h := w.Header()
 		h.Set("Location", s.c.Success)

@@ -35,6 +35,7 @@ func (s *shop) status(w http.ResponseWriter, r *http.Request) {
 		refuseJSON(w, r, s.problemFor(r, err), nil)
 		return
 	}
+	s.c.Seen(r, o.ID, o)
 	writeJSON(w, r, http.StatusOK, statusJSON(r, o))
 }
 
