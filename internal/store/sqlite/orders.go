@@ -44,6 +44,7 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 		if n == 0 {
 			return store.ErrExists
 		}
+		t.count(shop, o.Client, o.State, 1)
 		for _, l := range o.Lines {
 			if _, err := t.exec("INSERT INTO order_skus (shop, sku, created, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 				shop, l.SKU, ms(o.CreatedAt), o.ID); err != nil {
@@ -55,25 +56,6 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 	})
 	if err != nil {
 		return fmt.Errorf("creating order: %w", err)
-	}
-	return nil
-}
-
-// limit refuses one pending order too many.
-func (t *tx) limit(shop int64, client string, limits store.PendingLimits) error {
-	if limits.PerClient <= 0 && limits.Total <= 0 {
-		return nil
-	}
-	var ofClient, total int
-	if _, err := one(t, `SELECT s.pending, coalesce(c.pending, 0) FROM shops s LEFT JOIN clients c ON c.shop = s.n AND c.client = ? WHERE s.n = ?`,
-		[]any{client, shop}, &total, &ofClient); err != nil {
-		return err
-	}
-	if limits.PerClient > 0 && ofClient >= limits.PerClient {
-		return &store.LimitError{PerClient: true, Limit: limits.PerClient}
-	}
-	if limits.Total > 0 && total >= limits.Total {
-		return &store.LimitError{Limit: limits.Total}
 	}
 	return nil
 }
@@ -168,6 +150,10 @@ func (t *tx) change(shop int64, o *row, c *store.Change) error {
 		answered = ?, next = ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
 		ms(o.AnsweredAt), o.next, o.ID); err != nil {
 		return err
+	}
+	if o.State != was {
+		t.count(shop, o.Client, was, -1)
+		t.count(shop, o.Client, o.State, 1)
 	}
 	if c.Payment != nil {
 		if err := t.addPayment(shop, o, *c.Payment, c.AdoptID); err != nil {

@@ -22,7 +22,7 @@ var migrations = []string{`
 CREATE TABLE shops (
 	n       INTEGER PRIMARY KEY,
 	name    TEXT NOT NULL UNIQUE,
-	pending INTEGER NOT NULL DEFAULT 0, -- orders of that state, kept by triggers
+	pending INTEGER NOT NULL DEFAULT 0, -- orders of that state
 	review  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -62,28 +62,6 @@ CREATE TABLE clients (
 	pending INTEGER NOT NULL,
 	PRIMARY KEY (shop, client)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER order_created AFTER INSERT ON orders WHEN NEW.state IN ('pending', 'review') BEGIN
-	UPDATE shops SET pending = pending + (NEW.state = 'pending'), review = review + (NEW.state = 'review')
-	WHERE n = NEW.shop;
-	INSERT INTO clients (shop, client, pending) SELECT NEW.shop, NEW.client, 1 WHERE NEW.state = 'pending'
-	ON CONFLICT DO UPDATE SET pending = pending + 1;
-END;
-CREATE TRIGGER order_moved AFTER UPDATE OF state ON orders WHEN NEW.state <> OLD.state BEGIN
-	UPDATE shops SET pending = pending + (NEW.state = 'pending') - (OLD.state = 'pending'),
-		review = review + (NEW.state = 'review') - (OLD.state = 'review')
-	WHERE n = NEW.shop;
-	INSERT INTO clients (shop, client, pending) SELECT NEW.shop, NEW.client, 1 WHERE NEW.state = 'pending'
-	ON CONFLICT DO UPDATE SET pending = pending + 1;
-	UPDATE clients SET pending = pending - 1 WHERE shop = OLD.shop AND client = OLD.client AND OLD.state = 'pending';
-	DELETE FROM clients WHERE shop = OLD.shop AND client = OLD.client AND pending <= 0;
-END;
-CREATE TRIGGER order_deleted AFTER DELETE ON orders WHEN OLD.state IN ('pending', 'review') BEGIN
-	UPDATE shops SET pending = pending - (OLD.state = 'pending'), review = review - (OLD.state = 'review')
-	WHERE n = OLD.shop;
-	UPDATE clients SET pending = pending - 1 WHERE shop = OLD.shop AND client = OLD.client AND OLD.state = 'pending';
-	DELETE FROM clients WHERE shop = OLD.shop AND client = OLD.client AND pending <= 0;
-END;
 
 CREATE TABLE order_skus (
 	shop     INTEGER NOT NULL,

@@ -70,6 +70,7 @@ type writer struct {
 // tx is what an op sees of the transaction it is part of.
 type tx struct {
 	w       *writer
+	counts  counts
 	wrote   int      // statements that wrote
 	fault   error    // of a statement that the database refused
 	changed []string // orders
@@ -151,7 +152,11 @@ func (w *writer) together(ops []*op) bool {
 		answer(ops, nil)
 		return true
 	}
-	if _, err := w.conn.exec("COMMIT"); err != nil {
+	err := t.writeCounts()
+	if err == nil {
+		_, err = w.conn.exec("COMMIT")
+	}
+	if err != nil {
 		w.rollback(err)
 		w.s.recent.forgetAll() // what is on disk is not known
 		answer(ops, fmt.Errorf("committing: %w", unavailable(nil, classify(err))))
