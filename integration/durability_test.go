@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddy-checkout/checkout/integration/harness"
 )
@@ -98,26 +96,6 @@ func (l *load) check(t *testing.T) {
 		if l.paid[o.OrderID] && st.State != "paid" || st.PayMoney != "39.00" {
 			t.Errorf("order %s, payment acknowledged: %t, is %+v", o.OrderID, l.paid[o.OrderID], st)
 		}
-	}
-}
-
-// kill -9 in the middle of orders and notifies: what was acknowledged is there.
-func TestKilledUnderLoad(t *testing.T) {
-	const rounds, clients = 20, 64
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	shop := harness.StartShop(t, "limits off")
-	for range rounds {
-		l := startLoad(shop, clients, 0)
-		enough := int64(1 + random.IntN(300))
-		harness.Await(t, "enough orders", func() bool { return l.acks.Load() >= enough })
-		shop.Kill()
-		// Requests that come meanwhile wait at the socket for the next process.
-		l.done.Store(true)
-		shop.Start(shop.Caddyfile("limits off"))
-		l.wg.Wait()
-		l.check(t)
 	}
 }
 

@@ -193,8 +193,8 @@ func TestReadOnlyDisk(t *testing.T) {
 	makeOrders(t, shop, l, 20)
 
 	// A file that is open for writing keeps its file system from becoming
-	// read-only, so Caddy has ended before.
-	shop.Stop()
+	// read-only, so Caddy has ended before: by force, so that its log is there.
+	shop.Kill()
 	d.remount(syscall.MS_RDONLY)
 	shop.Start(config)
 	expectRefusals(t, shop, l)
