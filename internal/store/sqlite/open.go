@@ -46,6 +46,7 @@ type Store struct {
 	settings
 	dsn    string
 	file   string
+	opened fs.FileInfo // file, as it was opened
 	hub    store.Hub
 	known  claims
 	recent recent
@@ -100,6 +101,9 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 	if err := w.connect(ctx); err != nil {
 		w.db.Close()
 		return nil, readOnly(file, err)
+	}
+	if s.opened, err = os.Stat(file); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	if s.read, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-8000)&_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, w.close())

@@ -93,14 +93,18 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// ready returns why nothing can be read: ctx is over or the store is closed.
+// ready returns why nothing can be read: ctx is over, the store is closed, or
+// the file is not where it was.
 func (s *Store) ready(ctx context.Context) error {
 	select {
 	case <-s.closing:
 		return errClosed
 	default:
-		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.inPlace()
 }
 
 // readError is classify, for a read: an interrupted one ended because ctx did,
