@@ -7,14 +7,20 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/payment"
 )
 
-// maxForm bounds a query string and a form, in bytes.
-const maxForm = 16 << 10
+const (
+	// maxForm bounds a query string and a form, in bytes.
+	maxForm = 16 << 10
+
+	// formTimeout bounds how long a form may take to come.
+	formTimeout = 30 * time.Second
+)
 
 var (
 	errMalformed = errors.New("malformed form")
@@ -59,6 +65,14 @@ func unescape(s string) (string, error) {
 	return s, nil
 }
 
+// hurry bounds how long r's body may take. Call done when it is read: the
+// bound would end the answer, too. Where none can be set, the server's holds.
+func hurry(w http.ResponseWriter) (done func()) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(formTimeout))
+	return func() { _ = c.SetReadDeadline(time.Time{}) }
+}
+
 // readForm reads the form that is r's body.
 func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -68,7 +82,9 @@ func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return nil, errMalformed
 	}
+	done := hurry(w)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	done()
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge
 	}

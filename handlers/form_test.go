@@ -2,11 +2,15 @@ package handlers
 
 import (
 	"errors"
+	"io"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/payment"
 )
 
@@ -109,4 +113,43 @@ func FuzzPairs(f *testing.F) {
 			t.Fatalf("%q: %q, net/url reads %q", raw, got.Encode(), want.Encode())
 		}
 	})
+}
+
+// timed is a client that looks at the read deadline as its form is read.
+type timed struct {
+	*httptest.ResponseRecorder
+	io.Reader
+	deadline, during time.Time
+}
+
+func (c *timed) SetReadDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
+}
+
+func (c *timed) Read(p []byte) (int, error) {
+	c.during = c.deadline
+	return c.Reader.Read(p)
+}
+
+// TestFormsMustCome: whoever sends a form byte by byte is not waited for, and
+// an answer that takes its time is not cut off.
+func TestFormsMustCome(t *testing.T) {
+	r := newRig(t, nil)
+	for path, form := range map[string]string{
+		"/checkout":        "sku=mug",
+		"/checkout/notify": notifyBody(t, "p1", r.put(order.Pending).ID, "78.01", "78.01"),
+	} {
+		c := &timed{ResponseRecorder: httptest.NewRecorder(), Reader: strings.NewReader(form)}
+		req := httptest.NewRequest("POST", path, c)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		before := time.Now()
+		r.ServeHTTP(c, req)
+		if c.during.Before(before) || c.during.After(time.Now().Add(formTimeout)) {
+			t.Errorf("%s: read until %v, want a bound of %v", path, c.during, formTimeout)
+		}
+		if !c.deadline.IsZero() {
+			t.Errorf("%s: the bound is still there for the answer", path)
+		}
+	}
 }

@@ -21,7 +21,9 @@ func (s *shop) notify(w http.ResponseWriter, r *http.Request) {
 		s.notKept(w, r)
 		return
 	}
+	done := hurry(w)
 	n, err := gateway.ParseNotify(r)
+	done()
 	if err != nil {
 		svc.NotifyMalformed()
 		if errors.Is(err, gateway.ErrTooLarge) {
