@@ -150,7 +150,7 @@ func (a *App) desk() (*merchant.Desk, error) {
 	if st == nil {
 		return nil, fmt.Errorf("%w: the store is not open; the log says why", errNotReady)
 	}
-	d := &merchant.Desk{Store: st, Shops: make(map[string]*payment.Service), Wake: a.wakeDispatcher}
+	d := &merchant.Desk{Store: st, Shops: make(map[string]*payment.Service), Wake: a.resumeDispatcher}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.shops {
@@ -159,6 +159,14 @@ func (a *App) desk() (*merchant.Desk, error) {
 		}
 	}
 	return d, nil
+}
+
+// resumeDispatcher makes it look at the outbox at once, for targets that were
+// gone as well: a person asks for it.
+func (a *App) resumeDispatcher() {
+	if d := a.dispatcher.Load(); d != nil {
+		d.Resume()
+	}
 }
 
 // apiError tells Caddy which status an error has.
