@@ -96,7 +96,7 @@ func items(lines []order.Line) string {
 			parts = append(parts, "…")
 			break
 		}
-		parts = append(parts, l.Name+" × "+strconv.Itoa(l.Qty))
+		parts = append(parts, l.Name+"\u00a0×\u00a0"+strconv.Itoa(l.Qty))
 	}
 	return strings.Join(parts, ", ")
 }
