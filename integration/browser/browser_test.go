@@ -6,7 +6,9 @@ package browser
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +76,7 @@ func looks(t *testing.T, b *harness.Browser, name string) {
 		t.Errorf("%s: the page is wider than the window", name)
 	}
 	unnamed, err := b.Eval(`[...document.querySelectorAll("a, button, input:not([type=hidden]), textarea, select")].filter(e => !(
-		(e.labels && e.labels.length) || e.getAttribute("aria-label") || e.innerText.trim())).map(e => e.outerHTML).join("\n")`)
+		(e.labels && e.labels.length) || e.getAttribute("aria-label") || e.textContent.trim())).map(e => e.outerHTML).join("\n")`)
 	if err != nil || unnamed != "" {
 		t.Errorf("%s: a screen reader has no name for\n%s (%v)", name, unnamed, err)
 	}
@@ -84,11 +86,24 @@ func looks(t *testing.T, b *harness.Browser, name string) {
 	}
 }
 
-func expectNoProblems(t *testing.T, b *harness.Browser) {
+// expectNoProblems checks that the browser complained of nothing, and asked
+// nobody but these origins for anything.
+func expectNoProblems(t *testing.T, b *harness.Browser, origins ...string) {
 	t.Helper()
 	for _, p := range b.Problems() {
 		t.Errorf("the browser complains: %s", p)
 	}
+	for _, asked := range b.Asked() {
+		u, err := url.Parse(asked)
+		if err != nil || u.Scheme != "data" && !slices.Contains(origins, u.Scheme+"://"+u.Host) {
+			t.Errorf("the browser asked for %s, which is none of %v", asked, origins)
+		}
+	}
+}
+
+func (s *store) expectNoProblems(t *testing.T, b *harness.Browser) {
+	t.Helper()
+	expectNoProblems(t, b, s.shop, s.sandbox)
 }
 
 // passPayPage goes on from the page that sends the buyer to the gateway: by
@@ -134,7 +149,7 @@ func TestBuyByLink(t *testing.T) {
 			b.Await("the receipt", receipt)
 			b.AwaitText("39.00")
 			looks(t, b, "4-receipt")
-			expectNoProblems(t, b)
+			s.expectNoProblems(t, b)
 		})
 	}
 }
@@ -160,7 +175,7 @@ func TestBuyByForm(t *testing.T) {
 			b.Await("the receipt", receipt)
 			b.AwaitText("手冲咖啡壶")
 			looks(t, b, "2-receipt")
-			expectNoProblems(t, b)
+			s.expectNoProblems(t, b)
 		})
 	}
 }
@@ -176,7 +191,7 @@ func TestBuyWithoutLeaving(t *testing.T) {
 	payment.Click(payButton)
 	b.AwaitText("Paid, ¥39.00. Thank you!")
 	looks(t, b, "2-paid")
-	expectNoProblems(t, b)
+	s.expectNoProblems(t, b)
 }
 
 func TestBuyWithoutLeavingOrScripts(t *testing.T) {
@@ -190,7 +205,7 @@ func TestBuyWithoutLeavingOrScripts(t *testing.T) {
 	passPayPage(b, w)
 	b.Click(payButton)
 	b.Await("the receipt", receipt)
-	expectNoProblems(t, b)
+	s.expectNoProblems(t, b)
 }
 
 func TestBuyByKeyboard(t *testing.T) {
@@ -213,7 +228,7 @@ func TestBuyByKeyboard(t *testing.T) {
 	b.Press("\r")
 	b.Await("the receipt", receipt)
 	b.AwaitText("128.00")
-	expectNoProblems(t, b)
+	s.expectNoProblems(t, b)
 }
 
 // What the shop refuses stands beside the field, and what was typed is kept.
@@ -257,7 +272,7 @@ func TestTheWaitPageTurnsIntoTheReceipt(t *testing.T) {
 			s.command("notify", fmt.Sprintf(`{"orderid":%q,"wait":"first"}`, path[strings.LastIndex(path, "/")+1:]))
 			b.Await("the receipt", receipt)
 			looks(t, b, "2-receipt")
-			expectNoProblems(t, b)
+			s.expectNoProblems(t, b)
 		})
 	}
 }
@@ -272,7 +287,7 @@ func TestPayingTooLittle(t *testing.T) {
 	b.Click("button[name=do][value=amount]")
 	b.Await("the page that asks to contact the shop", "document.querySelector('main [role=alert]') && location.pathname.startsWith('/checkout/return/')")
 	looks(t, b, "1-review")
-	expectNoProblems(t, b)
+	s.expectNoProblems(t, b)
 }
 
 // Names that are markup stay text, and the page's policy lets its own form
@@ -285,7 +300,7 @@ func TestMarkupInNamesDoesNotRun(t *testing.T) {
 	b.Type("[name=note]", "'><script>alert(2)</script>")
 	b.Click(reviewButton)
 	b.AwaitText("Pay 1.00") // the gateway's own page
-	expectNoProblems(t, b)
+	expectNoProblems(t, b, shop.Origin, shop.Gateway.URL)
 }
 
 func TestTheInspectorIsReadable(t *testing.T) {
@@ -299,5 +314,5 @@ func TestTheInspectorIsReadable(t *testing.T) {
 	b.Open(s.sandbox)
 	b.AwaitText("39.00")
 	looks(t, b, "1-inspector")
-	expectNoProblems(t, b)
+	s.expectNoProblems(t, b)
 }

@@ -1,11 +1,12 @@
 package harness
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,57 +37,78 @@ var (
 	Phone   = Window{Width: 390, Height: 844, Language: "zh-CN"}
 )
 
-// Browser is a Chromium with one tab open, of which the test sees what a
-// person would.
+// Browser is a tab of Chromium, in a profile of its own, of which the test
+// sees what a person would.
 type Browser struct {
 	t   testing.TB
 	ctx context.Context
 
 	mu       sync.Mutex
 	problems []string
+	asked    []string // the URLs of requests
 }
 
-// NewBrowser starts Chromium. The test ends it.
+// NewBrowser opens a browser that nobody has used. The test ends it.
 func NewBrowser(t testing.TB, w Window) *Browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		Missing(t, "Chromium (Debian: apt-get install chromium)")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.NoSandbox,
-		chromedp.DisableGPU,
-		chromedp.WindowSize(int(w.Width), int(w.Height)),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-quic", true),
-	)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
+	ctx, _ := chromedp.NewContext(browserContext(t), chromedp.WithNewBrowserContext())
 	b := &Browser{t: t, ctx: ctx}
-	scheme := "light"
-	if w.Dark {
-		scheme = "dark"
-	}
-	// The first call starts the browser and ties it to its context: no time limit here.
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("closing the browser: %v", err)
+		}
+	})
+	// The first call ties the tab to its context: no time limit here.
 	if err := errors.Join(
 		call(ctx, network.Enable, network.EnableParams{}),
 		call(ctx, cdplog.Enable, cdp.Empty{}),
 		call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": w.Language}}),
 		call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: w.NoScript}),
+		look(ctx, w),
+		b.watch(ctx),
+	); err != nil {
+		t.Fatalf("opening a browser: %v", err)
+	}
+	return b
+}
+
+// look sets the size and the colour scheme.
+func look(ctx context.Context, w Window) error {
+	scheme := "light"
+	if w.Dark {
+		scheme = "dark"
+	}
+	return errors.Join(
 		call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: w.Width, Height: w.Height, DeviceScaleFactor: 1, Mobile: w.Width < 600,
 		}),
 		call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			// Without motion, colours are at once what they come to.
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			},
 		}),
-		b.watch(ctx),
-	); err != nil {
-		t.Fatalf("starting chromium: %v", err)
+	)
+}
+
+// Look changes the size and the colour scheme of the window; the page stays.
+func (b *Browser) Look(w Window) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
+	defer cancel()
+	if err := look(ctx, w); err != nil {
+		b.t.Fatalf("changing the window: %v", err)
 	}
-	return b
+}
+
+// AllowScripts turns scripts on or off for the pages that come.
+func (b *Browser) AllowScripts(on bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
+	defer cancel()
+	if err := call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func call[P, R any](ctx context.Context, command cdp.Command[P, R], params P) error {
@@ -103,6 +125,14 @@ func (b *Browser) watch(ctx context.Context) error {
 			if e.Entry.Level == cdplog.EntryLevelError && !strings.HasSuffix(e.Entry.URL, "/favicon.ico") {
 				b.problem(e.Entry.Text + " " + e.Entry.URL)
 			}
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
+				b.problem("the page's script says: " + said(e.Args))
+			}
+		case *network.EventRequestWillBeSent:
+			b.mu.Lock()
+			b.asked = append(b.asked, e.Request.URL)
+			b.mu.Unlock()
 		case *runtime.EventExceptionThrown:
 			text := e.ExceptionDetails.Text
 			if e.ExceptionDetails.Exception != nil {
@@ -114,6 +144,14 @@ func (b *Browser) watch(ctx context.Context) error {
 			go func() { _ = call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true}) }()
 		}
 	})
+}
+
+func said(args []*runtime.RemoteObject) string {
+	var words []string
+	for _, a := range args {
+		words = append(words, string(a.Value)+a.Description)
+	}
+	return strings.Join(words, " ")
 }
 
 func (b *Browser) problem(text string) {
@@ -128,6 +166,23 @@ func (b *Browser) Problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.problems...)
+}
+
+// TakeProblems is Problems, and forgets them.
+func (b *Browser) TakeProblems() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	problems := b.problems
+	b.problems = nil
+	return problems
+}
+
+// Asked returns the URLs of all requests so far, those of scripts and pictures
+// among them.
+func (b *Browser) Asked() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.asked...)
 }
 
 func (b *Browser) run(what string, steps ...chromedp.Action[chromedp.Void]) {
@@ -164,7 +219,7 @@ func (b *Browser) Await(what, expression string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.Screenshot("in-vain")
+			b.picture(cmp.Or(os.Getenv("CHECKOUT_SCREENSHOTS"), os.TempDir()), "in-vain")
 			b.t.Fatalf("waited in vain for %s\nat %s", what, b.state())
 		}
 	}
@@ -244,26 +299,60 @@ func (b *Browser) NewTab(act func()) *Browser {
 	}
 }
 
-var screenshots = sync.OnceValues(func() (string, error) {
-	return os.MkdirTemp("", "shop-pictures")
-})
+// EvalWith returns the value of a JavaScript expression as text; a promise is
+// awaited. Both it and a library that is run before live in a world apart:
+// they see the page, but the page does not see them, and its policy does not
+// govern them.
+func (b *Browser) EvalWith(library, expression string) (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
+	defer cancel()
+	tree, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
+	if err != nil {
+		return "", err
+	}
+	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: tree.FrameTree.Frame.ID, WorldName: "test"})
+	if err != nil {
+		return "", err
+	}
+	yes := true
+	got, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
+		ContextID: world.ExecutionContextID, Expression: library + ";\n" + expression, AwaitPromise: &yes, ReturnByValue: &yes,
+	})
+	if err != nil {
+		return "", err
+	}
+	if e := got.ExceptionDetails; e != nil {
+		return "", fmt.Errorf("%s: %s", e.Text, said([]*runtime.RemoteObject{e.Exception}))
+	}
+	var value any
+	if err := json.Unmarshal(got.Result.Value, &value); err != nil {
+		return "", err
+	}
+	return fmt.Sprint(value), nil
+}
 
-// Screenshot keeps a picture of the page and logs where.
+// Screenshot keeps a picture of the page in the directory that
+// CHECKOUT_SCREENSHOTS names; without one, none is taken.
 func (b *Browser) Screenshot(name string) {
 	b.t.Helper()
-	dir, err := screenshots()
-	if err != nil {
-		b.t.Fatal(err)
+	if dir := os.Getenv("CHECKOUT_SCREENSHOTS"); dir != "" {
+		b.picture(dir, name)
 	}
+}
+
+func (b *Browser) picture(dir, name string) {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
-		b.t.Fatalf("taking a picture: %v", err)
+		b.t.Errorf("taking a picture: %v", err)
+		return
 	}
 	file := filepath.Join(dir, strings.ReplaceAll(b.t.Name()+"-"+name, "/", "-")+".png")
-	if err := os.WriteFile(file, picture, 0o644); err != nil {
-		b.t.Fatal(err)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(file, picture, 0o644)); err != nil {
+		b.t.Errorf("keeping a picture: %v", err)
+		return
 	}
 	b.t.Logf("picture: %s", file)
 }

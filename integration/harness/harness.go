@@ -33,7 +33,9 @@ func Main(m *testing.M) {
 		caddycmd.Main()
 		os.Exit(0) // a command that ends well returns
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	endChromium()
+	os.Exit(code)
 }
 
 // Missing ends a test whose part is not on this machine: it is skipped, or

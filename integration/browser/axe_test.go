@@ -1,0 +1,61 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/caddy-checkout/checkout/integration/harness"
+)
+
+// axe is the source of axe-core, which package-lock.json names.
+var axe = sync.OnceValues(func() ([]byte, error) { return os.ReadFile("node_modules/axe-core/axe.min.js") })
+
+func needAxe(t *testing.T) {
+	t.Helper()
+	if _, err := axe(); err != nil {
+		harness.Missing(t, "axe-core (npm ci in integration/browser)")
+	}
+}
+
+// barriers lists what keeps people out, as axe-core knows it: a line for each
+// element. All but what it calls serious or critical is for the log.
+const barriers = `axe.run(document, {resultTypes: ["violations"], preload: false, rules: {"meta-refresh": {enabled: %t}}}).then((result) => {
+	const say = (grave) => result.violations
+		.filter((v) => ["serious", "critical"].includes(v.impact) === grave)
+		.flatMap((v) => v.nodes.map((n) => v.impact + " " + v.id + ": " + n.html.slice(0, 200) + " " + n.failureSummary.replaceAll("\n", " ")))
+		.join("\n");
+	return JSON.stringify({grave: say(true), slight: say(false), rules: result.passes.length});
+})`
+
+// expectAccessible checks the page with axe-core. A timed page may go by
+// itself: the gateway's limits are not the page's to lift.
+func expectAccessible(t *testing.T, b *harness.Browser, name string, timed bool) {
+	t.Helper()
+	source, err := axe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := b.EvalWith(string(source), fmt.Sprintf(barriers, !timed))
+	if err != nil {
+		t.Fatalf("%s: running axe-core: %v", name, err)
+	}
+	var report struct {
+		Grave, Slight string
+		Rules         int
+	}
+	if err := json.Unmarshal([]byte(found), &report); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if report.Grave != "" {
+		t.Errorf("%s:\n%s", name, report.Grave)
+	}
+	if report.Slight != "" {
+		t.Logf("%s:\n%s", name, report.Slight)
+	}
+	if report.Rules < 5 {
+		t.Errorf("%s: axe-core passed %d rules only: does it see the page?", name, report.Rules)
+	}
+}
