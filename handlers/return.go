@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/caddy-checkout/checkout/internal/order"
@@ -34,7 +35,7 @@ func (s *shop) back(w http.ResponseWriter, r *http.Request, id string) {
 	s.c.Seen(r, o.ID, o)
 	if o.State == order.Paid && s.c.Success != "" {
 		h := w.Header()
-		h.Set("Location", s.c.Success)
+		h.Set("Location", escaped(s.c.Success))
 		h.Set("Cache-Control", "no-store")
 		h.Set("Referrer-Policy", "strict-origin")
 		w.WriteHeader(http.StatusSeeOther)
@@ -53,4 +54,18 @@ func (s *shop) back(w http.ResponseWriter, r *http.Request, id string) {
 			s.again(o.Lines), s.c.Path + "/status?orderid=" + o.ID + "&wait=25",
 		},
 	})
+}
+
+// escaped writes a link as a header may hold it: a page of the site may have
+// any name.
+func escaped(link string) string {
+	b := make([]byte, 0, len(link))
+	for i := range len(link) {
+		if c := link[i]; c > ' ' && c < 0x7f {
+			b = append(b, c)
+		} else {
+			b = fmt.Appendf(b, "%%%02X", c)
+		}
+	}
+	return string(b)
 }

@@ -123,3 +123,14 @@ func TestReturnOfUnknownOrdersIsAlike(t *testing.T) {
 		}
 	}
 }
+
+func TestReturnToAPageOfAnyName(t *testing.T) {
+	const want = "/%E8%B0%A2%E8%B0%A2%20you.html?a=%20b"
+	for _, success := range []string{"/谢谢 you.html?a=%20b", want} {
+		r := newRig(t, func(c *Config) { c.Success = success })
+		w := r.do("GET", "/checkout/return/"+r.put(order.Paid).ID, "")
+		if got := w.Header().Get("Location"); got != want {
+			t.Errorf("%s: to %q, want %q", success, got, want)
+		}
+	}
+}
