@@ -16,7 +16,7 @@ import (
 )
 
 // subcommands makes those of caddy checkout, in no particular order.
-var subcommands = slices.Concat(cli.Commands(cli.Endpoint{Flags: addressFlags, Connect: connect}), []func() *cobra.Command{doctorCommand})
+var subcommands = slices.Concat(cli.Commands(cli.Endpoint{Flags: addressFlags, Connect: connect}), []func() *cobra.Command{doctorCommand, migrateStoreCommand})
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{

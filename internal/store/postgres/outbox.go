@@ -29,6 +29,17 @@ func scanDelivery(row pgx.CollectableRow, more ...any) (store.Delivery, error) {
 	return d, err
 }
 
+const selectDeliveriesWithLog = "SELECT " + deliveryColumns + ", d.log FROM deliveries d JOIN events e ON e.id = d.event_id "
+
+func scanDeliveryWithLog(row pgx.CollectableRow) (store.Delivery, error) {
+	var log string
+	d, err := scanDelivery(row, &log)
+	if err == nil {
+		d.Log, err = decodeAll[store.Attempt](log)
+	}
+	return d, err
+}
+
 // deliveryID is the inverse of what scanDelivery does to an id.
 func deliveryID(id string) (int64, error) {
 	n, err := strconv.ParseInt(id, 10, 64)
@@ -72,11 +83,10 @@ func (s *Store) ClaimDeliveries(ctx context.Context, target string, now time.Tim
 
 // RecordAttempt implements [store.Outbox].
 func (s *Store) RecordAttempt(ctx context.Context, id string, a store.Attempt, state string, next time.Time) error {
-	a.At = a.At.UTC().Truncate(time.Millisecond)
 	return s.deliver(ctx, id, `UPDATE deliveries SET attempts = attempts + 1, log = log || $2,
 			state = CASE WHEN state = 'pending' THEN $3 ELSE state END,
 			next_at = CASE WHEN state = 'pending' THEN $4 ELSE next_at END
-		WHERE id = $1`, encode(a)+"\n", clean(state), ms(next))
+		WHERE id = $1`, encodeLog(a), clean(state), ms(next))
 }
 
 // Redeliver implements [store.Outbox].

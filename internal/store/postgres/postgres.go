@@ -56,6 +56,7 @@ var sessionDefaults = map[string]string{
 type Options struct {
 	Logger        *slog.Logger  // nil: discards
 	MigrationWait time.Duration // how long to wait for another node that migrates the schema; zero: 10s
+	Unfinished    bool          // open it though a copy into it (see [Store.BeginImport]) has not ended
 }
 
 // Store is a [store.Store] on PostgreSQL.
@@ -105,6 +106,9 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	schema, err := s.migrate(ctx, cmp.Or(opts.MigrationWait, migrationWait))
+	if err == nil && !opts.Unfinished {
+		err = s.refuseUnfinished(ctx)
+	}
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening the PostgreSQL store: %w", err)

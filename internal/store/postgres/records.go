@@ -26,18 +26,11 @@ func (s *Store) Detail(ctx context.Context, id string) (*order.Order, []store.De
 	}
 	var deliveries []store.Delivery
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		rows, err := c.Query(ctx, "SELECT "+deliveryColumns+", d.log FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.order_id = $1 ORDER BY d.id", id)
+		rows, err := c.Query(ctx, selectDeliveriesWithLog+"WHERE d.order_id = $1 ORDER BY d.id", id)
 		if err != nil {
 			return err
 		}
-		deliveries, err = pgx.CollectRows(rows, func(cr pgx.CollectableRow) (store.Delivery, error) {
-			var log string
-			d, err := scanDelivery(cr, &log)
-			if err == nil {
-				d.Log, err = decodeAll[store.Attempt](log)
-			}
-			return d, err
-		})
+		deliveries, err = pgx.CollectRows(rows, scanDeliveryWithLog)
 		return err
 	})
 	if err != nil {

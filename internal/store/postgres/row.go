@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/caddy-checkout/checkout/internal/order"
+	"github.com/caddy-checkout/checkout/internal/store"
 )
 
 // orderColumns are what scanOrder reads, in this order.
@@ -74,6 +75,17 @@ func encodeHistory(entries []order.Entry) string {
 	for _, e := range entries {
 		e.At = e.At.UTC().Truncate(time.Millisecond)
 		b.WriteString(encode(e))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// encodeLog is encodeHistory for the attempts of a delivery.
+func encodeLog(attempts ...store.Attempt) string {
+	var b strings.Builder
+	for _, a := range attempts {
+		a.At = a.At.UTC().Truncate(time.Millisecond)
+		b.WriteString(encode(a))
 		b.WriteByte('\n')
 	}
 	return b.String()

@@ -178,12 +178,8 @@ func migrateTx(ctx context.Context, tx pgx.Tx, schema string, wait time.Duration
 
 // version returns the version of the schema, 0 if there is none. It refuses
 // one that this program does not know.
-func version(ctx context.Context, q interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) (v int, err error) {
-	var there bool
-	const ours = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version')"
-	if err := q.QueryRow(ctx, ours).Scan(&there); err != nil || !there {
+func version(ctx context.Context, q querier) (v int, err error) {
+	if there, err := hasTable(ctx, q, "schema_version"); err != nil || !there {
 		return 0, err
 	}
 	if err := q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_version").Scan(&v); err != nil {
@@ -193,6 +189,16 @@ func version(ctx context.Context, q interface {
 		return 0, fmt.Errorf("%w: the schema is version %d, of a newer program; this one knows versions up to %d", store.ErrUnavailable, v, len(migrations))
 	}
 	return v, nil
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func hasTable(ctx context.Context, q querier, name string) (there bool, err error) {
+	err = q.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1)", name).Scan(&there)
+	return there, err
 }
 
 // hash makes a name fit for a channel out of any other.

@@ -48,30 +48,36 @@ func (s *Store) Detail(ctx context.Context, id string) (*order.Order, []store.De
 
 func (r reader) history(id string) (entries []order.Entry, err error) {
 	err = r.query("SELECT at, who, what, reason FROM history WHERE order_id = ? ORDER BY seq", []any{id}, func(rows *sql.Rows) error {
-		var (
-			e    order.Entry
-			when int64
-		)
-		err := rows.Scan(&when, &e.Who, &e.What, &e.Reason)
-		e.At = at(when)
+		e, err := scanEntry(rows)
 		entries = append(entries, e)
 		return err
 	})
 	return entries, err
 }
 
+// scanEntry reads what comes before an entry, and the entry.
+func scanEntry(rows *sql.Rows, before ...any) (e order.Entry, err error) {
+	var when int64
+	err = rows.Scan(append(before, &when, &e.Who, &e.What, &e.Reason)...)
+	e.At = at(when)
+	return e, err
+}
+
 func (r reader) attempts(deliveryID string) (log []store.Attempt, err error) {
 	err = r.query("SELECT at, took, status, answer FROM attempts WHERE delivery = ? ORDER BY seq", []any{deliveryID}, func(rows *sql.Rows) error {
-		var (
-			a    store.Attempt
-			when int64
-		)
-		err := rows.Scan(&when, &a.Took, &a.Status, &a.Answer)
-		a.At = at(when)
+		a, err := scanAttempt(rows)
 		log = append(log, a)
 		return err
 	})
 	return log, err
+}
+
+// scanAttempt reads what comes before an attempt, and the attempt.
+func scanAttempt(rows *sql.Rows, before ...any) (a store.Attempt, err error) {
+	var when int64
+	err = rows.Scan(append(before, &when, &a.Took, &a.Status, &a.Answer)...)
+	a.At = at(when)
+	return a, err
 }
 
 // before parses the cursor of a list that is ordered by a row number.
