@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -62,6 +64,9 @@ func checkTokens(token string, previous []string) error {
 	return nil
 }
 
+// unexpanded is a variable as shells write it.
+var unexpanded = regexp.MustCompile(`^(\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)$`)
+
 // checkToken says what is wrong with a token, never what it is.
 func checkToken(s string) error {
 	switch {
@@ -71,6 +76,8 @@ func checkToken(s string) error {
 		return fmt.Errorf("is %d bytes long; anything under %d can be guessed, so copy all of the gateway's token", len(s), minToken)
 	case strings.ContainsFunc(s, unicode.IsControl) || strings.TrimSpace(s) != s:
 		return errors.New("holds a line break, another control character or a space at an end; copy the gateway's token alone")
+	case unexpanded.MatchString(s):
+		return errors.New("looks like a variable that nobody has expanded; write it as {env.NAME}")
 	}
 	return nil
 }
@@ -84,11 +91,17 @@ func checkOrigin(s string) error {
 	if err != nil {
 		return err
 	}
-	if right := u.Scheme + "://" + u.Host; right != s {
+	host := u.Host
+	if u.Port() == defaultPorts[u.Scheme] {
+		host = strings.TrimSuffix(host, ":"+u.Port()) // no browser sends it
+	}
+	if right := u.Scheme + "://" + host; right != s {
 		return fmt.Errorf("%q must be http(s)://host[:port] and nothing else; write %s", s, right)
 	}
 	return nil
 }
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
 func checkGateway(s string) error {
 	u, err := parseBase(s, "http(s)://host[:port], like "+gateway.DefaultBase)
@@ -112,6 +125,16 @@ func parseBase(s, right string) (*url.URL, error) {
 	}
 	if strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII || r <= ' ' || r == '%' }) {
 		return nil, fmt.Errorf("%q: write the host in its ASCII form (xn--…)", s)
+	}
+	// Package url takes more for a host, '&' among it, which no URL that is
+	// signed may hold.
+	if strings.ContainsFunc(u.Host, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._:[]", r)
+	}) {
+		return nil, fmt.Errorf("%q is not %s: a host has letters, digits, '-' and '.'", s, right)
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || n == 0) {
+		return nil, fmt.Errorf("%q is not %s: a port is a number from 1 to 65535", s, right)
 	}
 	u.Host = strings.ToLower(u.Host)
 	return u, nil

@@ -30,6 +30,28 @@ func TestCheckExpire(t *testing.T) {
 	}
 }
 
+func TestCheckOrigin(t *testing.T) {
+	for origin, want := range map[string]string{
+		"https://shop.example.com":       "",
+		"https://shop.example.com:8443":  "",
+		"http://[::1]:8080":              "",
+		"https://shop.example.com:443":   "write https://shop.example.com",
+		"http://shop.example.com:80":     "write http://shop.example.com",
+		"http://[::1]:80":                "write http://[::1]",
+		"http://shop.example.com:443":    "",
+		"https://shop.example.com:":      "a port is a number",
+		"https://shop.example.com:0":     "a port is a number",
+		"https://shop.example.com:65536": "a port is a number",
+		"https://a&b.example.com":        "a host has letters",
+		"https://a'b.example.com":        "a host has letters",
+	} {
+		err := checkOrigin(origin)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", origin, err, want)
+		}
+	}
+}
+
 func TestCheckToken(t *testing.T) {
 	for token, ok := range map[string]bool{
 		strings.Repeat("x", 15):            false,
@@ -37,6 +59,9 @@ func TestCheckToken(t *testing.T) {
 		strings.Repeat("x", 16) + "\n":     false,
 		strings.Repeat("x", 16) + " ":      false,
 		"10665CF54E90822951FE80330E9CF715": true,
+		"$SHOP_CHECKOUT_TOKEN":             false,
+		"%SHOP_CHECKOUT_TOKEN%":            false,
+		"$2a$14$Zkx19XLiW6VYouLHR5Nmf":     true,
 	} {
 		if err := checkToken(token); (err == nil) != ok {
 			t.Errorf("%q: %v", token, err)
