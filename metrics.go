@@ -46,7 +46,7 @@ func histogramVec(name, help string, labels ...string) *prometheus.HistogramVec 
 }
 
 var theCounters = sync.OnceValue(func() *counters {
-	return &counters{
+	c := &counters{
 		created:    counterVec("orders_created_total", "Orders made.", "shop"),
 		states:     counterVec("order_state_changes_total", "Orders that came into a state.", "shop", "state"),
 		notifies:   counterVec("notifies_total", "Notifies of the gateway by what became of them.", "shop", "verdict"),
@@ -58,6 +58,12 @@ var theCounters = sync.OnceValue(func() *counters {
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem,
 			Name: "events_dropped_total", Help: "Caddy events that were not emitted because their handlers are too slow."}),
 	}
+	for _, kind := range []string{"webhook", "mail"} {
+		for _, outcome := range []string{"delivered", "retry", "failed", "gone"} {
+			c.deliveries.WithLabelValues(kind, outcome) // seen as an increase from the first on
+		}
+	}
+	return c
 })
 
 func (c *counters) all() []prometheus.Collector {
