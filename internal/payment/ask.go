@@ -79,6 +79,11 @@ func (s *Service) askInBackground(o *order.Order) <-chan struct{} {
 	if since := s.c.Now().Sub(o.AskedAt); since >= 0 && since < gateway.StatusInterval {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
 	answered := make(chan struct{})
 	s.asks.Go(func() {
 		defer close(answered)

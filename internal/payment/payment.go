@@ -91,8 +91,9 @@ type Service struct {
 	ctx   context.Context // of questions to the gateway that outlive a request
 	close context.CancelFunc
 
-	mu   sync.Mutex
-	wake chan struct{} // closed, and made anew, to end the waits under way
+	mu     sync.Mutex
+	wake   chan struct{} // closed, and made anew, to end the waits under way
+	closed bool          // nothing is added to asks any more
 }
 
 // New makes the Service of a shop. Close it when done.
@@ -141,6 +142,9 @@ func (s *Service) waitsEnd() <-chan struct{} {
 // Close ends questions to the gateway that are under way and waits for them.
 func (s *Service) Close() {
 	s.close()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.asks.Wait()
 }
 
