@@ -16,7 +16,7 @@ import (
 // kind is one thing that is measured.
 type kind struct {
 	name     string
-	store    string // the Caddy that is loaded: "sqlite" or "postgres"
+	store    string // the Caddy that is loaded: "sqlite", "full" or "postgres"
 	app      string // the program behind it, if any
 	status   string
 	once     bool
@@ -35,25 +35,43 @@ func fixed(request func(s *server) []byte) func(*server, options) ([][]byte, err
 	return func(s *server, _ options) ([][]byte, error) { return [][]byte{request(s)}, nil }
 }
 
-const form = "sku=mug&qty=2"
+const (
+	form       = "sku=mug&qty=2"
+	reviewPage = "/checkout?sku=mug&qty=2"
+)
 
-func (w *world) loads() []*kind {
+// stores are the stores that may be measured.
+var stores = []string{"sqlite", "full", "postgres"}
+
+func storeName(store string, o options) string {
+	switch store {
+	case "full":
+		return fmt.Sprintf("SQLite, %d orders", o.orders)
+	case "postgres":
+		return "PostgreSQL"
+	}
+	return "SQLite"
+}
+
+func (w *world) loads(o options) []*kind {
 	loads := []*kind{
 		{name: "respond", store: "sqlite", status: "200", requests: fixed(func(s *server) []byte { return post(s.addr, "/respond", form) })},
 		{name: "proxied bare Go", store: "sqlite", app: "bare", status: "200", requests: fixed(func(s *server) []byte { return post(s.addr, "/bare", form) })},
 		{name: "proxied order app", store: "sqlite", app: "orders", status: "200", requests: fixed(func(s *server) []byte { return post(s.addr, "/orders", form) })},
+		{name: "review page", store: "sqlite", status: "200", requests: fixed(func(s *server) []byte { return get(s.addr, reviewPage) })},
 	}
-	for _, st := range []string{"sqlite", "postgres"} {
+	for _, st := range stores {
 		if w.caddy[st] == nil {
 			continue
 		}
+		name := ", " + storeName(st, o)
 		loads = append(loads,
-			&kind{name: "checkout, " + st, store: st, status: "200", requests: fixed(func(s *server) []byte { return post(s.addr, "/checkout", form) })},
-			&kind{name: "notify, " + st, store: st, status: "200", once: true, requests: notifies},
-			&kind{name: "status of a paid order, " + st, store: st, status: "200", requests: paidStatus},
+			&kind{name: "checkout" + name, store: st, status: "200", requests: fixed(func(s *server) []byte { return post(s.addr, "/checkout", form) })},
+			&kind{name: "notify" + name, store: st, status: "200", once: true, requests: notifies},
+			&kind{name: "status, paid" + name, store: st, status: "200", requests: paidStatus},
 		)
 	}
-	return append(loads, &kind{name: "review page", store: "sqlite", status: "200", requests: fixed(func(s *server) []byte { return get(s.addr, "/checkout?sku=mug&qty=2") })})
+	return loads
 }
 
 // notifies makes as many orders as may be paid in the time, and their notifies.

@@ -1,13 +1,14 @@
 // Command bench measures what a durable order costs beside a static answer.
 //
-//	go run ./bench [-rounds 5] [-seconds 3] [-clients 64] [-orders 0] [-postgres DSN] [-svg FILE]
+//	go run ./bench [-rounds 5] [-seconds 3] [-clients 64] [-orders 0] [-postgres] [-waiters 10000] [-svg FILE]
 //
 // It builds Caddy with the plugin, starts it and what it is compared with as
 // processes of their own, and loads one after the other, round by round, from
 // yet another process. It prints medians over the rounds: requests per second,
 // latency, and processor time of all servers involved per request, each also
 // as a ratio to Caddy's own respond in the same run. Everything runs on this
-// machine, so the load takes its share of the processors, too.
+// machine, so the load takes its share of the processors, too. It needs Linux,
+// whose /proc tells the processor time.
 package main
 
 import (
@@ -26,7 +27,7 @@ type options struct {
 	clients  int
 	orders   int
 	waiters  int
-	postgres string
+	postgres bool
 	svg      string
 }
 
@@ -49,9 +50,9 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; medians over them are reported")
 	seconds := flag.Float64("seconds", 3, "seconds that each load lasts")
 	flag.IntVar(&o.clients, "clients", 64, "connections at once")
-	flag.IntVar(&o.orders, "orders", 0, "orders that the stores hold before")
+	flag.IntVar(&o.orders, "orders", 0, "paid orders of a second SQLite store that is measured beside the empty one; 0: none")
 	flag.IntVar(&o.waiters, "waiters", 10_000, "buyers that wait idly for their order; 0: none")
-	flag.StringVar(&o.postgres, "postgres", "", "`DSN` of an empty PostgreSQL database to measure, too")
+	flag.BoolVar(&o.postgres, "postgres", false, "measure PostgreSQL, too, started from the system's own binaries")
 	flag.StringVar(&o.svg, "svg", "", "`file` to draw the chart into")
 	flag.Parse()
 	o.duration = time.Duration(*seconds * float64(time.Second))
@@ -70,13 +71,17 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	w, err := start(ctx, dir, o)
+	syncs, err := syncsPerSecond(dir)
 	if err != nil {
 		return err
 	}
+	w, err := start(ctx, dir, o)
 	defer w.stop()
+	if err != nil {
+		return err
+	}
 
-	loads := w.loads()
+	loads := w.loads(o)
 	for round := range o.rounds {
 		for _, l := range loads {
 			if err := w.measure(ctx, l, o); err != nil {
@@ -85,6 +90,10 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	report(os.Stdout, loads, o)
+	if err := w.reportServers(os.Stdout, o); err != nil {
+		return err
+	}
+	fmt.Printf("\nthe disk takes %.0f synced writes of 64 KiB a second, one after the other\n", syncs)
 	if o.waiters > 0 {
 		if err := w.measureWaiters(os.Stdout, o.waiters); err != nil {
 			return fmt.Errorf("waiters: %w", err)

@@ -6,23 +6,18 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	orders "github.com/caddy-checkout/checkout/internal/order"
-	"github.com/caddy-checkout/checkout/internal/payment"
-	"github.com/caddy-checkout/checkout/internal/store"
-	"github.com/caddy-checkout/checkout/internal/store/postgres"
-	"github.com/caddy-checkout/checkout/internal/store/sqlite"
+	"github.com/caddy-checkout/checkout/internal/store/postgres/pgtest"
 )
 
 const (
@@ -32,60 +27,80 @@ const (
 
 // world is the servers of one run.
 type world struct {
-	dir   string
-	self  string
-	caddy map[string]*server // "sqlite", "postgres"
-	apps  map[string]*server // "bare", "orders"
+	dir      string
+	self     string
+	caddy    map[string]*server // by store, see stores
+	apps     map[string]*server // "bare", "orders"
+	postgres *pgtest.Server     // nil: none
 }
 
 // server is a process that is loaded.
 type server struct {
-	cmd  *exec.Cmd
-	addr string
+	cmd      *exec.Cmd
+	addr     string
+	startup  time.Duration // until it answered
+	perOrder int64         // bytes on disk, 0: not known
 }
 
+// start starts all servers. The world is to be stopped even after an error.
 func start(ctx context.Context, dir string, o options) (*world, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	w := &world{dir: dir, caddy: make(map[string]*server), apps: make(map[string]*server)}
+	var err error
+	if w.self, err = os.Executable(); err != nil {
+		return w, err
 	}
-	w := &world{dir: dir, self: self, caddy: make(map[string]*server), apps: make(map[string]*server)}
 	binary := filepath.Join(dir, "caddy")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/caddy")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("building Caddy (run this from the root of the repository): %w", err)
+		return w, fmt.Errorf("building Caddy (run this from the root of the repository): %w", err)
 	}
 	for name, args := range map[string][]string{"bare": nil, "orders": {filepath.Join(dir, "app.db")}} {
 		addr, err := freeAddr()
 		if err != nil {
-			return nil, err
+			return w, err
 		}
-		if err := w.process(w.apps, name, addr, self, append([]string{"serve-" + name, addr}, args...)...); err != nil {
-			return nil, err
+		s := &server{addr: addr}
+		if err := w.process(s, "/", w.self, append([]string{"serve-" + name, addr}, args...)...); err != nil {
+			return w, fmt.Errorf("starting %s: %w", name, err)
 		}
+		w.apps[name] = s
 	}
-	stores := map[string]string{"sqlite": "sqlite " + filepath.Join(dir, "orders.db")}
-	if o.postgres != "" {
-		stores["postgres"] = "postgres {env.BENCH_DSN}"
+	lines := map[string]string{"sqlite": "sqlite " + filepath.Join(dir, "orders.db")}
+	if o.orders > 0 {
+		lines["full"] = "sqlite " + filepath.Join(dir, "full.db")
 	}
-	for name, line := range stores {
-		addr, err := freeAddr()
-		if err != nil {
-			return nil, err
+	if o.postgres {
+		// As durable as SQLite is.
+		if w.postgres, err = pgtest.Launch("fsync=on", "synchronous_commit=on"); err != nil {
+			return w, err
 		}
-		if err := fill(ctx, name, dir, addr, o); err != nil {
-			return nil, fmt.Errorf("filling the %s store: %w", name, err)
-		}
-		file := filepath.Join(dir, name+".Caddyfile")
-		if err := os.WriteFile(file, []byte(w.caddyfile(addr, line)), 0o600); err != nil {
-			return nil, err
-		}
-		if err := w.process(w.caddy, name, addr, binary, "run", "--config", file); err != nil {
-			return nil, err
+		lines["postgres"] = "postgres {env.BENCH_DSN}"
+	}
+	for name, line := range lines {
+		if w.caddy[name], err = w.startCaddy(ctx, name, binary, line, o.orders); err != nil {
+			return w, fmt.Errorf("starting Caddy with %s: %w", storeName(name, o), err)
 		}
 	}
 	return w, nil
+}
+
+func (w *world) startCaddy(ctx context.Context, name, binary, storeLine string, orders int) (*server, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{addr: addr}
+	if name == "full" {
+		if s.perOrder, err = fill(ctx, filepath.Join(w.dir, "full.db"), addr, orders); err != nil {
+			return nil, fmt.Errorf("filling the store: %w", err)
+		}
+	}
+	file := filepath.Join(w.dir, name+".Caddyfile")
+	if err := os.WriteFile(file, []byte(w.caddyfile(addr, storeLine)), 0o600); err != nil {
+		return nil, err
+	}
+	return s, w.process(s, reviewPage, binary, "run", "--config", file)
 }
 
 func origin(addr string) string { return "http://" + addr }
@@ -125,90 +140,51 @@ http://` + addr + ` {
 `
 }
 
-// fill writes the orders that a store holds before, straight into it.
-func fill(ctx context.Context, name, dir, addr string, o options) error {
-	if o.orders == 0 {
-		return nil
+// process starts a server and waits until it answers a GET of page.
+func (w *world) process(s *server, page, binary string, args ...string) error {
+	s.cmd = exec.Command(binary, args...)
+	s.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir)
+	if w.postgres != nil {
+		s.cmd.Env = append(s.cmd.Env, "BENCH_DSN="+w.postgres.DSN())
 	}
-	var st store.Store
-	var err error
-	if name == "sqlite" {
-		st, err = sqlite.Open(ctx, filepath.Join(dir, "orders.db"))
-	} else {
-		st, err = postgres.Open(ctx, o.postgres, postgres.Options{})
-	}
-	if err != nil {
-		return err
-	}
-	shop := payment.ShopID(uid, origin(addr), "/checkout", "http://127.0.0.1:1")
-	errs := make(chan error)
-	const writers = 256
-	for n := range writers {
-		go func() {
-			for i := n; i < o.orders; i += writers {
-				at := time.Now().Add(-time.Duration(o.orders-i) * time.Second)
-				err := st.Create(ctx, &orders.Order{
-					ID: orders.NewID(at), Shop: shop, State: orders.Paid, Total: 3900, Title: "Coffee mug", Client: "192.0.2.1", Language: "en",
-					Lines:     []orders.Line{{SKU: "mug", Name: "Coffee mug", Price: 3900, Qty: 1}},
-					Buyer:     orders.Buyer{Name: "Ann Example", Email: "ann@example.com"},
-					CreatedAt: at, PaidAt: at, ExpiresAt: at.Add(2 * time.Hour),
-					History: []orders.Entry{{At: at, Who: orders.SourceBuyer, What: "created"}, {At: at, Who: orders.SourceNotify, What: "paid"}},
-				}, time.Time{}, store.PendingLimits{})
-				if err != nil {
-					errs <- err
-					return
-				}
-			}
-			errs <- nil
-		}()
-	}
-	for range writers {
-		err = errors.Join(err, <-errs)
-	}
-	return errors.Join(err, st.Close())
-}
-
-// process starts a server and waits until it listens.
-func (w *world) process(into map[string]*server, name, addr, binary string, args ...string) error {
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "BENCH_DSN="+postgresDSN())
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
+	s.cmd.Stdout, s.cmd.Stderr = &said, &said
+	began := time.Now()
+	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	into[name] = &server{cmd: cmd, addr: addr}
-	for range 600 {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			return conn.Close()
+	for time.Since(began) < time.Minute {
+		if resp, err := http.Get(origin(s.addr) + page); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode < http.StatusInternalServerError {
+				s.startup = time.Since(began)
+				return nil
+			}
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
-	return fmt.Errorf("%s does not listen on %s: %s", name, addr, said.String())
-}
-
-// postgresDSN is the -postgres flag as it stands in the arguments, so that it
-// need not be in a file.
-func postgresDSN() string {
-	for i, arg := range os.Args {
-		if value, ok := strings.CutPrefix(strings.TrimPrefix(arg, "-"), "-postgres="); ok {
-			return value
-		}
-		if (arg == "-postgres" || arg == "--postgres") && i+1 < len(os.Args) {
-			return os.Args[i+1]
-		}
-	}
-	return ""
+	end(s.cmd)
+	return fmt.Errorf("no answer from %s: %s", s.addr, said.String())
 }
 
 func (w *world) stop() {
 	for _, servers := range []map[string]*server{w.caddy, w.apps} {
 		for _, s := range servers {
-			_ = s.cmd.Process.Signal(os.Interrupt)
-			_, _ = s.cmd.Process.Wait()
+			if s != nil {
+				end(s.cmd)
+			}
 		}
 	}
+	if w.postgres != nil {
+		if err := w.postgres.Close(); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+func end(cmd *exec.Cmd) {
+	_ = cmd.Process.Signal(os.Interrupt)
+	_, _ = cmd.Process.Wait()
 }
 
 func freeAddr() (string, error) {
@@ -217,56 +193,6 @@ func freeAddr() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// cpu is the processor time that a process has used.
-func cpu(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 13 {
-		return 0, errors.New("reading /proc stat")
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
-}
-
-// cpuOfPostgres sums up the database's processes, which are found by name.
-func cpuOfPostgres() (sum time.Duration) {
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, d := range dirs {
-		comm, err := os.ReadFile(d + "/comm")
-		if err != nil || strings.TrimSpace(string(comm)) != "postgres" {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(d))
-		if err != nil {
-			continue
-		}
-		if used, err := cpu(pid); err == nil {
-			sum += used
-		}
-	}
-	return sum
-}
-
-// residentKB is the resident memory of a process.
-func residentKB(pid int) (int, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			return strconv.Atoi(strings.Fields(rest)[0])
-		}
-	}
-	return 0, errors.New("no VmRSS")
 }
 
 // order makes a pending order and returns its id.
