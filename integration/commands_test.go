@@ -1,11 +1,8 @@
 package integration
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -295,109 +292,5 @@ func TestCommandsAreDocumented(t *testing.T) {
 	}
 	if !maps.Equal(there, told) || len(there) < 15 {
 		t.Errorf("there are %v,\ntold of are %v", slices.Sorted(maps.Keys(there)), slices.Sorted(maps.Keys(told)))
-	}
-}
-
-// The JSON of the documents has the fields of the real one.
-func TestDocumentedJSONIsReal(t *testing.T) {
-	k := openCounter(t)
-	blocks := make(map[string]string)
-	for _, name := range []string{"docs/admin-api.md", "docs/webhooks.md"} {
-		for _, s := range sections(t, name) {
-			for i, f := range s.fences {
-				if f.language == "json" {
-					blocks[fmt.Sprintf("%s %d", s.anchor(), i)] = f.text
-				}
-			}
-		}
-	}
-	expect := func(key string, real any) {
-		t.Helper()
-		var documented any
-		if err := json.Unmarshal([]byte(blocks[key]), &documented); err != nil {
-			t.Fatalf("%s: %v", key, err)
-		}
-		if d, r := fields("", documented), fields("", real); !slices.Equal(d, r) {
-			t.Errorf("%s has\n%s\nwhere there really is\n%s", key, strings.Join(d, " "), strings.Join(r, " "))
-		}
-	}
-	for key, path := range map[string]string{
-		"one-order 1": "orders/" + k.paid,
-		"sums 1":      "summary",
-		"sums 2":      "balance",
-		"orphans 1":   "orphans",
-	} {
-		var real any
-		k.admin(t, "/checkout/"+path, &real)
-		expect(key, real)
-	}
-	for _, d := range k.hooks.Deliveries() {
-		var real struct {
-			Type string `json:"type"`
-		}
-		var event any
-		if err := errors.Join(json.Unmarshal(d.Body, &real), json.Unmarshal(d.Body, &event)); err != nil {
-			t.Fatal(err)
-		}
-		if real.Type == "checkout.paid" {
-			expect("what-comes 0", event)
-			return
-		}
-	}
-	t.Error("no webhook came")
-}
-
-// fields returns the paths of all fields in a JSON value, sorted; what is below
-// a state's name is that state's.
-func fields(prefix string, v any) []string {
-	all := make(map[string]bool)
-	switch v := v.(type) {
-	case map[string]any:
-		for name, inner := range v {
-			if slices.Contains([]string{"pending", "paid", "expired", "review"}, name) {
-				name = "<state>"
-			}
-			all[prefix+"."+name] = true
-			for _, f := range fields(prefix+"."+name, inner) {
-				all[f] = true
-			}
-		}
-	case []any:
-		for _, inner := range v {
-			for _, f := range fields(prefix, inner) {
-				all[f] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(all))
-}
-
-// The feed writes what the document says, as an order is paid.
-func TestDocumentedFeed(t *testing.T) {
-	k := openCounter(t)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/checkout/feed", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := k.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	k.buy(t)
-	line, err := bufio.NewReader(resp.Body).ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	var real, documented map[string]any
-	if err := json.Unmarshal(line, &real); err != nil {
-		t.Fatal(err)
-	}
-	at := slices.IndexFunc(sections(t, "docs/admin-api.md"), func(s section) bool { return s.heading == "Feed" })
-	if err := json.Unmarshal([]byte(sections(t, "docs/admin-api.md")[at].fences[0].text), &documented); err != nil {
-		t.Fatal(err)
-	}
-	if want, got := slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(real)); !slices.Equal(want, got) {
-		t.Errorf("a line has %v, the document says %v", got, want)
 	}
 }

@@ -149,30 +149,6 @@ func TestReferenceNamesEverySetting(t *testing.T) {
 	}
 }
 
-// Operations names the metrics that Caddy exports, and no others.
-func TestDocumentsNameEveryMetric(t *testing.T) {
-	text := readFile(t, "docs/operations.md")
-	source := readFile(t, "metrics.go")
-	shop := harness.StartShop(t)
-	shop.Notify(shop.Order().Payment("pay-1"))
-	shop.AwaitLog("balance known")
-	exported := 0
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (caddy_checkout_\w+)`).FindAllStringSubmatch(shop.Get("/metrics").Body, -1) {
-		exported++
-		if !strings.Contains(text, "`"+m[1]+"`") {
-			t.Errorf("%s is not explained", m[1])
-		}
-	}
-	if exported < 8 {
-		t.Errorf("only %d are exported", exported)
-	}
-	for _, m := range regexp.MustCompile("`caddy_checkout_(\\w+)`").FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(source, `"`+m[1]+`"`) {
-			t.Errorf("caddy_checkout_%s is not there", m[1])
-		}
-	}
-}
-
 func TestDocumentsJSONIsJSON(t *testing.T) {
 	for _, name := range documents(t) {
 		for _, block := range fences(t, name, "json") {
