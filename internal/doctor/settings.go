@@ -43,6 +43,11 @@ func (x *examination) checkSecrets() {
 				"The secret of a webhook stands in the configuration itself; with it, events can be forged.",
 				"webhook https://hooks.example.com/orders {env.CHECKOUT_WEBHOOK_SECRET}")
 		}
+		if slices.Contains(s.plain, "mail") && s.public() {
+			x.find(s, Warning, "password-plain",
+				"The password of the mail server stands in the configuration itself; with it, mail can be sent in your name.",
+				"password {env.SMTP_PASSWORD}")
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type shop struct {
 		SKU      string    `json:"sku"`
 		Webhooks []webhook `json:"webhooks"`
 	} `json:"products"`
+	Mail mail `json:"mail"`
 
 	origin *url.URL // nil: not known here
 }
@@ -42,6 +43,16 @@ type shop struct {
 type webhook struct {
 	URL    string `json:"url"`
 	Secret string `json:"secret"`
+}
+
+// mail is what of a mail block may hold placeholders.
+type mail struct {
+	Server    string `json:"server"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Username  string `json:"username"`
+	Password  string `json:"password"`
+	Templates string `json:"templates"`
 }
 
 // sandbox is one checkout_sandbox block.
@@ -165,6 +176,9 @@ func (x *examination) addShop(raw json.RawMessage, where Where) {
 		set(&w.URL)
 		set(&w.Secret)
 	}
+	for _, v := range []*string{&s.Mail.Server, &s.Mail.From, &s.Mail.To, &s.Mail.Username, &s.Mail.Password, &s.Mail.Templates} {
+		set(v)
+	}
 	if s.Path == "" {
 		s.Path = defaultPath
 	}
@@ -200,6 +214,9 @@ func plainSecrets(s *shop) []string {
 	}
 	if slices.ContainsFunc(s.webhooks(), func(w *webhook) bool { return isPlain(w.Secret) }) {
 		list = append(list, "webhook")
+	}
+	if isPlain(s.Mail.Password) {
+		list = append(list, "mail")
 	}
 	return list
 }
