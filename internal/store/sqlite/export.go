@@ -55,11 +55,14 @@ func (r reader) export(after string, n int) ([]store.Record, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.query("SELECT order_id, at, who, what, reason FROM history WHERE order_id"+inList+"ORDER BY order_id, seq", args, func(rows *sql.Rows) error {
-		var id string
-		e, err := scanEntry(rows, &id)
+	if err := r.query("SELECT id, history FROM orders WHERE id"+inList, args, func(rows *sql.Rows) error {
+		var (
+			id   string
+			text sql.RawBytes
+		)
+		err := rows.Scan(&id, &text)
 		if err == nil {
-			place[id].Order.History = append(place[id].Order.History, e)
+			place[id].Order.History, err = decodeHistory(text)
 		}
 		return err
 	}); err != nil {

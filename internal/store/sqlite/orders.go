@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,10 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 	if err != nil {
 		return fmt.Errorf("creating order: %w", err)
 	}
+	history, err := encodeHistory(o.History)
+	if err != nil {
+		return fmt.Errorf("creating order: %w", err)
+	}
 	err = s.write(ctx, func(t *tx) error {
 		shop, err := t.shop(o.Shop)
 		if err != nil {
@@ -33,11 +38,11 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 			}
 		}
 		n, err := t.exec(`INSERT INTO orders (id, shop, state, late, lines, total, title, buyer, orderuid, language, client,
-				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next, history)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID, o.Language, o.Client,
 			o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt), ms(o.AskedAt),
-			ms(o.AnsweredAt), o.Answer, ms(firstQuery))
+			ms(o.AnsweredAt), o.Answer, ms(firstQuery), history)
 		if err != nil {
 			return err
 		}
@@ -52,7 +57,7 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 			}
 		}
 		t.notices = append(t.notices, store.Notice{Shop: o.Shop, ID: o.ID, State: o.State, Was: o.State, New: true})
-		return t.addHistory(o.ID, o.History)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("creating order: %w", err)
@@ -79,15 +84,29 @@ func (t *tx) shop(name string) (int64, error) {
 	return n, nil
 }
 
-func (t *tx) addHistory(id string, entries []order.Entry) error {
+// encodeHistory writes entries so that others can be appended.
+func encodeHistory(entries []order.Entry) (string, error) {
+	var b []byte
 	for _, e := range entries {
-		if _, err := t.exec(`INSERT INTO history (order_id, seq, at, who, what, reason)
-			VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM history WHERE order_id = ?1), ?, ?, ?, ?)`,
-			id, ms(e.At), e.Who, e.What, e.Reason); err != nil {
-			return err
+		e.At = at(ms(e.At))
+		line, err := json.Marshal(e)
+		if err != nil {
+			return "", err
 		}
+		b = append(append(b, line...), '\n')
 	}
-	return nil
+	return string(b), nil
+}
+
+func decodeHistory(text []byte) (entries []order.Entry, err error) {
+	for line := range bytes.Lines(text) {
+		var e order.Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("history: %w", err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 // Update is [store.Orders].Update.
@@ -146,9 +165,13 @@ func (t *tx) change(shop int64, o *row, c *store.Change) error {
 	if c.SetNextQuery {
 		o.next = ms(c.NextQuery)
 	}
+	more, err := encodeHistory(c.Entries)
+	if err != nil {
+		return err
+	}
 	if _, err := t.exec(`UPDATE orders SET state = ?, late = ?, note = ?, answer = ?, paid = ?, shipped = ?, refunded = ?,
-		answered = ?, next = ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
-		ms(o.AnsweredAt), o.next, o.ID); err != nil {
+		answered = ?, next = ?, history = history || ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
+		ms(o.AnsweredAt), o.next, more, o.ID); err != nil {
 		return err
 	}
 	if o.State != was {
@@ -159,9 +182,6 @@ func (t *tx) change(shop int64, o *row, c *store.Change) error {
 		if err := t.addPayment(shop, o, *c.Payment, c.AdoptID); err != nil {
 			return err
 		}
-	}
-	if err := t.addHistory(o.ID, c.Entries); err != nil {
-		return err
 	}
 	for _, e := range c.Events {
 		if err := t.addEvent(shop, o.ID, e); err != nil {

@@ -87,7 +87,6 @@ func (t *tx) purgeRest(o *row) error {
 		"DELETE FROM attempts WHERE delivery IN (SELECT n FROM deliveries WHERE order_id = ?)",
 		"DELETE FROM deliveries WHERE order_id = ?",
 		"DELETE FROM events WHERE order_id = ?",
-		"DELETE FROM history WHERE order_id = ?",
 	} {
 		if _, err := t.exec(query, o.ID); err != nil {
 			return err

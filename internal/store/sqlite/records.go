@@ -47,20 +47,15 @@ func (s *Store) Detail(ctx context.Context, id string) (*order.Order, []store.De
 }
 
 func (r reader) history(id string) (entries []order.Entry, err error) {
-	err = r.query("SELECT at, who, what, reason FROM history WHERE order_id = ? ORDER BY seq", []any{id}, func(rows *sql.Rows) error {
-		e, err := scanEntry(rows)
-		entries = append(entries, e)
+	err = r.query("SELECT history FROM orders WHERE id = ?", []any{id}, func(rows *sql.Rows) error {
+		var text sql.RawBytes
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		entries, err = decodeHistory(text)
 		return err
 	})
 	return entries, err
-}
-
-// scanEntry reads what comes before an entry, and the entry.
-func scanEntry(rows *sql.Rows, before ...any) (e order.Entry, err error) {
-	var when int64
-	err = rows.Scan(append(before, &when, &e.Who, &e.What, &e.Reason)...)
-	e.At = at(when)
-	return e, err
 }
 
 func (r reader) attempts(deliveryID string) (log []store.Attempt, err error) {

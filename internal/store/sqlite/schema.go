@@ -48,7 +48,8 @@ CREATE TABLE orders (
 	asked    INTEGER NOT NULL,
 	answered INTEGER NOT NULL,
 	answer   TEXT NOT NULL,
-	next     INTEGER NOT NULL -- when the gateway is to be asked
+	next     INTEGER NOT NULL, -- when the gateway is to be asked
+	history  TEXT NOT NULL -- JSON, one entry a line
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX orders_by_state ON orders (shop, state, created, id, total);
@@ -85,16 +86,6 @@ CREATE TABLE payments (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX payments_by_payid ON payments (shop, payid) WHERE payid <> '';
-
-CREATE TABLE history (
-	order_id TEXT NOT NULL,
-	seq      INTEGER NOT NULL,
-	at       INTEGER NOT NULL,
-	who      TEXT NOT NULL,
-	what     TEXT NOT NULL,
-	reason   TEXT NOT NULL,
-	PRIMARY KEY (order_id, seq)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
 	order_id TEXT NOT NULL,
