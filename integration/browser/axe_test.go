@@ -22,7 +22,7 @@ func needAxe(t *testing.T) {
 
 // barriers lists what keeps people out, as axe-core knows it: a line for each
 // element. All but what it calls serious or critical is for the log.
-const barriers = `axe.run(document, {resultTypes: ["violations"], preload: false, rules: {"meta-refresh": {enabled: %t}}}).then((result) => {
+const barriers = `axe.run(document, {resultTypes: ["violations"], preload: false, ...%s}).then((result) => {
 	const say = (grave) => result.violations
 		.filter((v) => ["serious", "critical"].includes(v.impact) === grave)
 		.flatMap((v) => v.nodes.map((n) => v.impact + " " + v.id + ": " + n.html.slice(0, 200) + " " + n.failureSummary.replaceAll("\n", " ")))
@@ -30,15 +30,28 @@ const barriers = `axe.run(document, {resultTypes: ["violations"], preload: false
 	return JSON.stringify({grave: say(true), slight: say(false), rules: result.passes.length});
 })`
 
-// expectAccessible checks the page with axe-core. A timed page may go by
-// itself: the gateway's limits are not the page's to lift.
-func expectAccessible(t *testing.T, b *harness.Browser, name string, timed bool) {
+// What axe-core is to check.
+const (
+	allRules    = `{}`
+	untimed     = `{rules: {"meta-refresh": {enabled: false}}}` // a page that goes by itself: the gateway's limits are not its to lift
+	colourRules = `{runOnly: ["color-contrast", "link-in-text-block"]}`
+)
+
+// expectAccessible checks the page with axe-core.
+func expectAccessible(t *testing.T, b *harness.Browser, name, rules string) {
 	t.Helper()
 	source, err := axe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := b.EvalWith(string(source), fmt.Sprintf(barriers, !timed))
+	library, err := b.EvalWith("", "typeof axe")
+	if err == nil && library == "undefined" {
+		_, err = b.EvalWith(string(source), "true")
+	}
+	if err != nil {
+		t.Fatalf("%s: loading axe-core: %v", name, err)
+	}
+	found, err := b.EvalWith("", fmt.Sprintf(barriers, rules))
 	if err != nil {
 		t.Fatalf("%s: running axe-core: %v", name, err)
 	}
@@ -55,7 +68,7 @@ func expectAccessible(t *testing.T, b *harness.Browser, name string, timed bool)
 	if report.Slight != "" {
 		t.Logf("%s:\n%s", name, report.Slight)
 	}
-	if report.Rules < 5 {
-		t.Errorf("%s: axe-core passed %d rules only: does it see the page?", name, report.Rules)
+	if report.Rules == 0 {
+		t.Errorf("%s: axe-core passed no rule: does it see the page?", name)
 	}
 }

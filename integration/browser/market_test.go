@@ -137,10 +137,10 @@ func (m *market) pay(orderid, realpay string) {
 	m.command("pay", fmt.Sprintf(`{"orderid":%q,"realpay":%q,"wait":"first"}`, orderid, realpay))
 }
 
-// expire cancels an order, and has the shop ask about it.
-func (m *market) expire(orderid string) {
+// expire has an order cancelled or run out of time, and the shop ask about it.
+func (m *market) expire(orderid, how string) {
 	m.t.Helper()
-	m.command("cancel", fmt.Sprintf(`{"orderid":%q}`, orderid))
+	m.command(how, fmt.Sprintf(`{"orderid":%q}`, orderid))
 	harness.Await(m.t, "the order to expire", func() bool {
 		req, err := http.NewRequest(http.MethodGet, m.shop+"/checkout/status?wait=5&orderid="+orderid, nil)
 		if err != nil {

@@ -14,7 +14,7 @@ func clerks() map[string]harness.Window {
 	return map[string]harness.Window{"desktop": harness.Desktop, "phone": harness.Phone}
 }
 
-// press clicks a button of an order's page that stands in a closed part.
+// decide presses a button of an order's page that stands in a closed part.
 func decide(b *harness.Browser, action, reason string) {
 	b.Click(fmt.Sprintf("details:has([action$=%s]) summary", action))
 	b.Type(fmt.Sprintf("[action$=%s] [name=reason]", action), reason)
@@ -117,7 +117,7 @@ func TestTheMerchantsDay(t *testing.T) {
 			b := harness.NewBrowser(t, w)
 			m.enter(b)
 			office := m.shop + "/office/"
-			toShip, doubtful, waiting := m.order("mug"), m.order("kettle"), m.order("beans")
+			toShip, doubtful := m.order("mug"), m.order("kettle")
 			m.pay(toShip, "")
 			m.pay(doubtful, "0.01")
 
@@ -157,6 +157,7 @@ func TestTheMerchantsDay(t *testing.T) {
 			harness.Await(t, "the webhook a third time", func() bool { return told() == 3 })
 
 			// The gateway is asked, and says that time is up.
+			waiting := m.order("beans")
 			m.command("cancel", fmt.Sprintf(`{"orderid":%q}`, waiting))
 			b.Open(office + "orders/" + waiting)
 			b.Click("[action$=refresh] button")

@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -29,15 +28,11 @@ func places(m *market) []place {
 	m.pay(refunded, "")
 	m.decide("refund", refunded, "arrived broken, sent back by Alipay")
 	m.pay(doubtful, "0.01")
-	m.expire(shut)
-	m.command("timeout", fmt.Sprintf(`{"orderid":%q}`, overdue))
+	m.expire(shut, "cancel")
+	m.expire(overdue, "timeout")
 	m.orphan("88880000000480012")
-	harness.Await(m.t, "the webhooks", func() bool { return len(m.hooks.Deliveries()) >= 4 })
+	harness.Await(m.t, "the webhooks", func() bool { return len(m.hooks.Deliveries()) >= 5 })
 
-	fill := func(b *harness.Browser) {
-		b.Type("[name=name]", "李雷")
-		b.Type("[name=email]", "lilei@example.com")
-	}
 	submit := func(b *harness.Browser, button string) {
 		if _, err := b.Eval("document.querySelectorAll('form').forEach(form => form.noValidate = true)"); err != nil {
 			m.t.Fatal(err)
@@ -172,7 +167,14 @@ func (m *market) visit(t *testing.T, b *harness.Browser, p place, w harness.Wind
 		b.Look(w)
 		name := p.name + "-" + view
 		looks(t, b, name)
-		expectAccessible(t, b, name, p.timed)
+		rules := allRules
+		switch {
+		case w.Dark: // the rest is as it is in the light
+			rules = colourRules
+		case p.timed:
+			rules = untimed
+		}
+		expectAccessible(t, b, name, rules)
 	}
 	w.Width = 320
 	b.Look(w)

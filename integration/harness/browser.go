@@ -300,9 +300,9 @@ func (b *Browser) NewTab(act func()) *Browser {
 }
 
 // EvalWith returns the value of a JavaScript expression as text; a promise is
-// awaited. Both it and a library that is run before live in a world apart:
-// they see the page, but the page does not see them, and its policy does not
-// govern them.
+// awaited. Both it and a library that is run before live in a world apart, as
+// long as the page is there: they see the page, but the page does not see
+// them, and its policy does not govern them.
 func (b *Browser) EvalWith(library, expression string) (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
 	defer cancel()
