@@ -105,7 +105,7 @@ func (c *Caddy) TryStart(caddyfile string) error {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return err
 	}
-	c.cmd = c.command("run", "--config", file)
+	c.cmd = c.Command("run", "--config", file)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	for _, s := range c.sockets {
 		c.cmd.ExtraFiles = append(c.cmd.ExtraFiles, s.file)
@@ -205,7 +205,7 @@ func (c *Caddy) adminSocket() string { return filepath.Join(c.Dir, "admin.sock")
 
 // Run runs a command of Caddy to its end, with the environment of the process.
 func (c *Caddy) Run(args ...string) (output string, err error) {
-	out, err := c.command(args...).CombinedOutput()
+	out, err := c.Command(args...).CombinedOutput()
 	return string(out), err
 }
 
@@ -293,7 +293,8 @@ func Await(t testing.TB, what string, done func() bool) {
 	}
 }
 
-func (c *Caddy) command(args ...string) *exec.Cmd {
+// Command is a command of Caddy, with the environment of the process.
+func (c *Caddy) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = c.Dir
 	cmd.Env = append([]string{
