@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-checkout/checkout/internal/gateway"
 	"github.com/caddy-checkout/checkout/sign"
 )
 
@@ -125,7 +126,13 @@ func (h *Handler) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	case "require", "ask":
 		return h.unmarshalFields(d, name == "require")
 	case "orderuid":
-		return word(d, &h.OrderUID, "a placeholder like {http.auth.user.id}", nil)
+		if err := word(d, &h.OrderUID, "a placeholder like {http.auth.user.id}", nil); err != nil {
+			return err
+		}
+		if err := checkOrderUID(h.OrderUID); err != nil {
+			return d.WrapErr(named(name, err))
+		}
+		return nil
 	case "success":
 		return word(d, &h.Success, "a path like /thanks.html", checkSuccess)
 	case "expire":
@@ -250,7 +257,7 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 		}
 	}
 	h.Token, h.PreviousTokens = tokens[0], tokens[1:]
-	return nil
+	return noMore(d)
 }
 
 func (h *Handler) unmarshalProduct(d *caddyfile.Dispenser) error {
@@ -303,7 +310,7 @@ func (h *Handler) unmarshalFields(d *caddyfile.Dispenser, required bool) error {
 		}
 		h.Fields = append(h.Fields, Field{Name: name, Required: required})
 	}
-	return nil
+	return noMore(d)
 }
 
 func (h *Handler) unmarshalAllowOrigins(d *caddyfile.Dispenser) error {
@@ -317,7 +324,7 @@ func (h *Handler) unmarshalAllowOrigins(d *caddyfile.Dispenser) error {
 		}
 	}
 	h.AllowOrigins = append(h.AllowOrigins, origins...)
-	return nil
+	return noMore(d)
 }
 
 func (h *Handler) unmarshalSignFields(d *caddyfile.Dispenser) error {
@@ -328,11 +335,11 @@ func (h *Handler) unmarshalSignFields(d *caddyfile.Dispenser) error {
 	if h.SignFields == nil {
 		h.SignFields = new(SignFields)
 	}
-	to, known := &h.SignFields.Pay, sign.Pay
+	to, known, check := &h.SignFields.Pay, sign.Pay, gateway.CheckSignPay
 	switch message {
 	case "pay":
 	case "status":
-		to, known = &h.SignFields.Status, sign.Status
+		to, known, check = &h.SignFields.Status, sign.Status, gateway.CheckSignStatus
 	default:
 		return d.Errf("sign_fields is for the message pay or status, not %q; write: sign_fields pay %s", message, strings.Join(sign.Pay, " "))
 	}
@@ -343,10 +350,10 @@ func (h *Handler) unmarshalSignFields(d *caddyfile.Dispenser) error {
 	if len(*to) == 0 {
 		return d.Errf("sign_fields %s needs fields; use %s", message, strings.Join(known, ", "))
 	}
-	if err := checkSignFields(*to, known); err != nil {
+	if err := check(*to); err != nil {
 		return d.WrapErr(named("sign_fields "+message, err))
 	}
-	return nil
+	return noMore(d)
 }
 
 func unmarshalWebhook(d *caddyfile.Dispenser, to *[]Webhook) error {
@@ -360,7 +367,7 @@ func unmarshalWebhook(d *caddyfile.Dispenser, to *[]Webhook) error {
 		}
 	}
 	*to = append(*to, w)
-	return nil
+	return noMore(d)
 }
 
 // Interface guard

@@ -16,9 +16,15 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		l.Off = true
 		return noMore(d)
 	}
+	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] {
+			return d.Errf("%s is set twice", name)
+		}
+		seen[name] = true
 		var err error
-		switch name := d.Val(); name {
+		switch name {
 		case "pending_per_client":
 			err = limit(d, &l.PendingPerClient)
 		case "pending_total":
@@ -71,7 +77,7 @@ func (l *Limits) unmarshalCheckouts(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if !d.NextArg() {
-		return nil
+		return noMore(d)
 	}
 	window, err := caddy.ParseDuration(d.Val())
 	if err != nil || window < time.Second {

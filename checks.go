@@ -15,7 +15,6 @@ import (
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/payment"
 	"github.com/caddy-checkout/checkout/internal/webhook"
-	"github.com/caddy-checkout/checkout/sign"
 )
 
 const (
@@ -183,11 +182,18 @@ func checkSuccess(s string) error {
 		if u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") {
 			return nil
 		}
-		if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" {
+		if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q must be a path on this site, like /thanks.html, or an http(s) URL", s)
+	return fmt.Errorf("%q must be a path on this site, like /thanks.html, or an http(s) URL without a user", s)
+}
+
+func checkOrderUID(s string) error {
+	if strings.Count(s, "{") != strings.Count(s, "}") {
+		return fmt.Errorf("%q holds a brace without its other half; write a placeholder like {http.auth.user.id}", s)
+	}
+	return nil
 }
 
 func checkExpire(d time.Duration) error {
@@ -203,18 +209,6 @@ func checkField(name string, twice bool) error {
 	}
 	if twice {
 		return fmt.Errorf("%q is asked twice", name)
-	}
-	return nil
-}
-
-func checkSignFields(fields []string, known sign.Fields) error {
-	for i, f := range fields {
-		if !slices.Contains(known, f) {
-			return fmt.Errorf("%q is not a field of this message; use %s", f, strings.Join(known, ", "))
-		}
-		if slices.Contains(fields[:i], f) {
-			return fmt.Errorf("%q is there twice", f)
-		}
 	}
 	return nil
 }

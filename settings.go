@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-checkout/checkout/internal/gateway"
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/payment"
-	"github.com/caddy-checkout/checkout/sign"
 )
 
 // hasPlaceholder reports whether v is known only when the configuration is
@@ -132,6 +131,7 @@ func (h *Handler) check() error {
 		named("origin", checkOrigin(h.Origin)),
 		named("gateway", checkGateway(h.Gateway)),
 		named("path", checkPath(h.Path)),
+		named("orderuid", checkOrderUID(h.OrderUID)),
 		named("success", checkSuccess(h.Success)),
 		named("expire", checkExpire(time.Duration(h.Expire))),
 		named("limits", h.Limits.check()),
@@ -142,10 +142,11 @@ func (h *Handler) check() error {
 	for _, w := range h.allWebhooks() {
 		checks = append(checks, named("webhook", w.check()))
 	}
-	if h.SignFields != nil {
-		checks = append(checks,
-			named("sign_fields pay", checkSignFields(h.SignFields.Pay, sign.Pay)),
-			named("sign_fields status", checkSignFields(h.SignFields.Status, sign.Status)))
+	if f := h.SignFields; f != nil && f.Pay != nil {
+		checks = append(checks, named("sign_fields pay", gateway.CheckSignPay(f.Pay)))
+	}
+	if f := h.SignFields; f != nil && f.Status != nil {
+		checks = append(checks, named("sign_fields status", gateway.CheckSignStatus(f.Status)))
 	}
 	if h.Mail != nil {
 		checks = append(checks, h.Mail.check(), h.Mail.checkReceipt(h.Fields))

@@ -82,6 +82,9 @@ func (a *App) newShop(c *Handler, log *slog.Logger) (*shop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
+	if len(products.All()) == 0 {
+		s.log.Warn("nothing is for sale: the catalog is empty", "catalog", c.Catalog)
+	}
 	if s.targets, err = c.webhookTargets(s.id); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
@@ -161,6 +164,7 @@ func (s *shop) handlersConfig() handlers.Config {
 	c := s.config
 	hc := handlers.Config{
 		Service:       s.service.Load,
+		Origin:        c.Origin,
 		Path:          c.Path,
 		Fields:        s.payment.Fields,
 		GatewayOrigin: originOf(c.Gateway),

@@ -170,12 +170,13 @@ func TestCheckoutRefuses(t *testing.T) {
 		t.Errorf("%d orders were made", n)
 	}
 	for name, header := range map[string]string{
-		"same origin":           "Sec-Fetch-Site: same-origin",
-		"typed or a bookmark":   "Sec-Fetch-Site: none",
-		"old browser":           "Origin: http://example.com",
-		"charset":               form + ";charset=UTF-8",
-		"fields nobody asked":   form,
-		"no browser, no Origin": "User-Agent: curl",
+		"same origin":            "Sec-Fetch-Site: same-origin",
+		"a proxy wrote the Host": "Origin: https://shop.example.com",
+		"typed or a bookmark":    "Sec-Fetch-Site: none",
+		"old browser":            "Origin: http://example.com",
+		"charset":                form + ";charset=UTF-8",
+		"fields nobody asked":    form,
+		"no browser, no Origin":  "User-Agent: curl",
 	} {
 		if w := r.do("POST", "/checkout", "sku=mug&name=a&name=b", header); w.Code != 200 {
 			t.Errorf("%s: %d, want 200", name, w.Code)

@@ -19,6 +19,7 @@ import (
 // Client are required.
 type Config struct {
 	Service       func() *payment.Service // nil result: the store is not ready: 503
+	Origin        string                  // the shop's own: http(s)://host[:port]
 	Path          string                  // of every route, like "/checkout"
 	Fields        []payment.BuyerField
 	GatewayOrigin string                                               // for form-action
@@ -62,7 +63,8 @@ func New(c Config) (http.Handler, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &shop{c: c, cross: http.NewCrossOriginProtection()}
-	for _, origin := range c.AllowOrigins {
+	// The shop's own origin is trusted also where a proxy has changed the Host.
+	for _, origin := range append([]string{c.Origin}, c.AllowOrigins...) {
 		if err := s.cross.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("allowing origin: %w", err)
 		}

@@ -176,6 +176,7 @@ func newRig(t testing.TB, set func(*Config)) *rig {
 	r := &rig{t: t, store: &memory{orders: make(map[string]order.Order)}, heard: new(observer)}
 	r.config = Config{
 		Service:       func() *payment.Service { return r.service },
+		Origin:        "https://shop.example.com",
 		Path:          "/checkout",
 		GatewayOrigin: testBase,
 		Client:        func(*http.Request) string { return "192.0.2.1" },

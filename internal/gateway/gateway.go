@@ -66,13 +66,13 @@ func New(c Config) (*Client, error) {
 	if c.SignPay == nil {
 		c.SignPay = sign.Pay
 	}
-	if err := checkFields(c.SignPay, sign.Pay, "uid", "orderid", "paymoney"); err != nil {
+	if err := CheckSignPay(c.SignPay); err != nil {
 		return nil, fmt.Errorf("signed fields of pay: %w", err)
 	}
 	if c.SignStatus == nil {
 		c.SignStatus = sign.Status
 	}
-	if err := checkFields(c.SignStatus, sign.Status, "orderid"); err != nil {
+	if err := CheckSignStatus(c.SignStatus); err != nil {
 		return nil, fmt.Errorf("signed fields of status: %w", err)
 	}
 	if c.Timeout < 0 {
@@ -133,14 +133,26 @@ func checkTokens(tokens []string) error {
 	return nil
 }
 
+// CheckSignPay refuses a list of signed fields of the pay request that has a
+// field twice, one that the message does not have, or not uid, orderid and
+// paymoney.
+func CheckSignPay(fields sign.Fields) error {
+	return checkFields(fields, sign.Pay, "uid", "orderid", "paymoney")
+}
+
+// CheckSignStatus is CheckSignPay for the status query, which needs orderid.
+func CheckSignStatus(fields sign.Fields) error {
+	return checkFields(fields, sign.Status, "orderid")
+}
+
 // checkFields holds an overriding list of signed fields to the message's own.
 func checkFields(fields, known sign.Fields, required ...string) error {
 	for i, name := range fields {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("unknown field %q; the message has %s", name, strings.Join(known, ", "))
+			return fmt.Errorf("%q is not a field of this message; use %s", name, strings.Join(known, ", "))
 		}
 		if slices.Contains(fields[:i], name) {
-			return fmt.Errorf("field %q stands twice", name)
+			return fmt.Errorf("field %q is there twice", name)
 		}
 	}
 	for _, name := range required {

@@ -75,7 +75,7 @@ func (g *group) attempt(ctx context.Context, dl store.Delivery) {
 	}
 
 	log := g.d.c.Log.With("target", logName(g.name), "event", dl.EventID, "type", dl.Type,
-		"order", dl.OrderID, "attempt", dl.Attempts+1, "status", status, "took", took)
+		"order_id", dl.OrderID, "attempt", dl.Attempts+1, "status", status, "took", took)
 	var next time.Time
 	var state, result string
 	level, msg := slog.LevelError, ""
