@@ -41,6 +41,7 @@ type App struct {
 	emitter  *emitter
 	store    *sharedStore
 	storeKey any
+	tried    chan struct{} // closed when Start has tried to open the store
 
 	mu       sync.Mutex
 	shops    map[string]*shop // by origin and path
@@ -64,6 +65,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.log = ctx.Slogger()
 	a.shops = make(map[string]*shop)
+	a.tried = make(chan struct{})
 	if a.KeepUnpaid == 0 {
 		a.KeepUnpaid = caddy.Duration(defaultKeepUnpaid)
 	}
@@ -97,14 +99,15 @@ func checkKeepUnpaid(d time.Duration) error {
 	return nil
 }
 
-// firstAttempt bounds how long Start waits for the store, so that the first
-// requests find it open.
+// firstAttempt bounds how long Start, and requests that are there before it,
+// wait for the store, so that the first of them find it open.
 const firstAttempt = 2 * time.Second
 
 // Start opens the store in the background and starts the work that goes on
 // without a request. A store that cannot be opened fails nothing: it is tried
 // again, and meanwhile checkout answers 503.
 func (a *App) Start() error {
+	defer close(a.tried)
 	a.emitter.start()
 	a.store.start(a.log)
 	ctx, stop := context.WithCancel(context.WithoutCancel(a.ctx.Context))

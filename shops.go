@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -215,9 +216,24 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request, rest string) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(s.placeholders(r, repl, route, rest))
 	}
+	if s.service.Load() == nil {
+		s.awaitStore(r.Context())
+	}
 	sw := &statusWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, status: http.StatusOK}
 	s.routes.ServeHTTP(sw, r)
 	s.metrics.requests.WithLabelValues(s.id, route, strconv.Itoa(sw.status)).Observe(time.Since(start).Seconds())
+}
+
+// awaitStore gives the store a moment to open: Caddy's servers may be there
+// before the app has started, and a notify that is refused costs a minute.
+func (s *shop) awaitStore(ctx context.Context) {
+	timer := time.NewTimer(firstAttempt)
+	defer timer.Stop()
+	select {
+	case <-s.app.tried:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // placeholders are those that the doc of Handler lists.
