@@ -94,7 +94,7 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 		stopped:  make(chan struct{}),
 	}
 	w := &writer{s: s, shops: make(map[string]int64)}
-	if w.db, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-64000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)"); err != nil {
+	if w.db, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-32000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)"); err != nil {
 		return nil, err
 	}
 	w.db.SetMaxIdleConns(0) // a connection given back is closed, not kept
@@ -105,7 +105,7 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 	if s.opened, err = os.Stat(file); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	if s.read, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-8000)&_pragma=query_only(1)"); err != nil {
+	if s.read, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-4000)&_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	readers := max(4, runtime.GOMAXPROCS(0))
