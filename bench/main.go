@@ -94,6 +94,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("\nthe disk takes %.0f synced writes of 64 KiB a second, one after the other\n", syncs)
+	if err := w.reportTargets(os.Stdout, loads, o); err != nil {
+		return err
+	}
 	if o.waiters > 0 {
 		if err := w.measureWaiters(os.Stdout, o.waiters); err != nil {
 			return fmt.Errorf("waiters: %w", err)
