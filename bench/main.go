@@ -93,7 +93,7 @@ func run(ctx context.Context, o options) error {
 	if err := w.reportServers(os.Stdout, o); err != nil {
 		return err
 	}
-	fmt.Printf("\nthe disk takes %.0f synced writes of 64 KiB a second, one after the other\n", syncs)
+	fmt.Printf("- The disk takes %.0f synced writes of 64 KiB a second, one after the other\n", syncs)
 	if err := w.reportTargets(os.Stdout, loads, o); err != nil {
 		return err
 	}

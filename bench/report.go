@@ -53,7 +53,7 @@ func (w *world) reportServers(out io.Writer, o options) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s: ready %.2f s after its start, resident memory %d MB after all rounds", storeName(name, o), s.startup.Seconds(), kb/1024)
+		fmt.Fprintf(out, "- %s: ready %.2f s after its start, resident memory %d MB after all rounds", storeName(name, o), s.startup.Seconds(), kb/1024)
 		if s.perOrder > 0 {
 			fmt.Fprintf(out, ", %d bytes on disk for an order", s.perOrder)
 		}
