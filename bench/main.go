@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
 	"os/signal"
 	"time"
@@ -71,6 +72,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = o.clients // orders to be paid are made by as many
 	syncs, err := syncsPerSecond(dir)
 	if err != nil {
 		return err
