@@ -30,6 +30,7 @@ func TestCluster(t *testing.T) {
 		{"killed under load", testKilledUnderLoad},
 		{"reloaded under load", testReloadedUnderLoad},
 		{"database restarted under load", testDatabaseRestarted},
+		{"migration killed", testMigrationKilled},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, pg) })
 	}

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-checkout/checkout/integration/harness"
+	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store/postgres"
 	"github.com/caddy-checkout/checkout/internal/store/postgres/pgtest"
 )
@@ -60,6 +62,16 @@ func startCluster(t testing.TB, pg *pgtest.Server, receiver *harness.Receiver) *
 func (c *cluster) start(node int) {
 	c.t.Helper()
 	c.nodes[node].Start(c.caddyfile(node))
+	awaitStore(c.t, c.nodes[node])
+}
+
+// awaitStore waits until a node has opened its store, for which Caddy's own
+// start waits only so long.
+func awaitStore(t testing.TB, n *harness.Shop) {
+	t.Helper()
+	harness.Await(t, "the store to open", func() bool {
+		return n.Get("/checkout/status?orderid="+order.NewID(time.Now())).Status == http.StatusNotFound
+	})
 }
 
 // caddyfile is that of a node, with further lines for its checkout block. Both
