@@ -23,7 +23,8 @@ func doctorCommand() *cobra.Command {
 Reads a configuration as caddy run would and finds what would swallow payments:
 it follows the gateway's notify through the routes to the shop, and looks at
 logins, redirects, matchers, rewrites, body limits, origins, tokens and files
-in its way. Nothing is changed, and no shop is started.
+in its way. It also finds sites that hand out the orders or a secret as a file.
+Nothing is changed, and no shop is started.
 
 What stands behind {env.*} and {file.*} is looked up where doctor runs; run it
 in Caddy's own environment, or see a warning for every value that is missing.
@@ -82,7 +83,19 @@ func doctorOptions(online bool) doctor.Options {
 			_, err := h.resolve(repl)
 			return err
 		},
-		Online: online,
+		StoreFile: func(raw json.RawMessage) string {
+			s := new(Store)
+			if len(raw) > 0 && json.Unmarshal(raw, s) != nil {
+				return ""
+			}
+			resolved, err := s.resolve(repl)
+			if err != nil {
+				return ""
+			}
+			return resolved.File
+		},
+		DataDir: caddy.AppDataDir(),
+		Online:  online,
 	}
 }
 

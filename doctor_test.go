@@ -40,6 +40,9 @@ func TestDoctor(t *testing.T) {
 	for name, value := range doctorEnv {
 		t.Setenv(name, value)
 	}
+	home := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", home)
+	t.Setenv("DATA_HOME", home) // for those that have their root there
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
 			content, err := os.ReadFile(file)

@@ -19,7 +19,10 @@ type config struct {
 			HTTPSPort int                `json:"https_port"`
 			Servers   map[string]*server `json:"servers"`
 		} `json:"http"`
-		TLS tlsApp `json:"tls"`
+		TLS      tlsApp `json:"tls"`
+		Checkout struct {
+			Store json.RawMessage `json:"store"`
+		} `json:"checkout"`
 	} `json:"apps"`
 
 	names []string // of the servers, sorted

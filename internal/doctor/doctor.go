@@ -71,6 +71,13 @@ type Options struct {
 	// all known, would not load. The error must hold no secret. May be nil.
 	Refused func(handler json.RawMessage) error
 
+	// StoreFile returns the file, absolute, in which a store of this JSON (nil:
+	// the default) keeps the orders; "" for none. May be nil.
+	StoreFile func(store json.RawMessage) string
+
+	// DataDir is Caddy's data directory, absolute. Empty: not known.
+	DataDir string
+
 	// Online also asks the gateways for the time and the balance.
 	Online bool
 
@@ -96,6 +103,7 @@ func Examine(ctx context.Context, config []byte, o Options) (*Report, error) {
 	x.checkIdentities()
 	x.checkWebhooks()
 	x.checkTests()
+	x.checkPublic()
 	for _, s := range x.distinct() {
 		x.checkReach(s)
 	}

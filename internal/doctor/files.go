@@ -40,13 +40,21 @@ func (w *walk) matchFile(raw json.RawMessage, st *state) verdict {
 			return maybe
 		}
 		last := m.Policy == "first_exist_fallback" && i == len(m.TryFiles)-1
-		info, err := os.Stat(filepath.Join(root, filepath.FromSlash(path.Clean("/"+name))))
-		if last || (err == nil && info.IsDir() == strings.HasSuffix(name, "/")) {
+		full := filepath.Join(root, filepath.FromSlash(path.Clean("/"+name)))
+		info, err := os.Stat(full)
+		if last || w.sought(full) || (err == nil && info.IsDir() == strings.HasSuffix(name, "/")) {
 			st.relative = name
 			return yes
 		}
 	}
 	return no
+}
+
+// sought reports whether it is the file that is looked for, which counts as
+// there: it may be made later.
+func (w *walk) sought(name string) bool {
+	name, err := filepath.Abs(name)
+	return err == nil && name == w.file
 }
 
 func isDir(name string) bool {

@@ -21,6 +21,7 @@ type shop struct {
 	where Where
 	raw   json.RawMessage
 	unset []string // placeholders without a value
+	files []string // that placeholders name
 	plain []string // settings whose secret is written out, like "token"
 
 	UID            string    `json:"uid"`
@@ -162,6 +163,7 @@ func (x *examination) addShop(raw json.RawMessage, where Where) {
 	s.plain = plainSecrets(s)
 	set := func(v *string) {
 		var unset []string
+		s.files = append(s.files, namedFiles(*v)...)
 		*v, unset = x.resolve(*v)
 		s.unset = append(s.unset, unset...)
 	}

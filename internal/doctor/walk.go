@@ -62,6 +62,7 @@ type walk struct {
 	server   *server
 	shop     *shop // that is looked for
 	request  request
+	file     string // that is looked for, absolute; may be empty
 	outcomes []outcome
 	site     string
 	depth    int
@@ -221,6 +222,10 @@ func (w *walk) handler(r route, h handler, st state, at string) []state {
 		w.staticResponse(r, h, st, at)
 		return nil
 	case "file_server":
+		if w.fetches(h.raw, &st) {
+			w.end(exposed, at, "file_server", st)
+			return nil
+		}
 		var files struct {
 			PassThru bool `json:"pass_thru"`
 		}
