@@ -219,15 +219,11 @@ var nodeProcess = regexp.MustCompile(`(?m)^node1: process (\d+)`)
 // The example sells, with both nodes and with one.
 func TestExample(t *testing.T) {
 	e := startExample(t)
-	seen := make(map[string]bool)
-	harness.Await(t, "both nodes to answer", func() bool {
-		a := e.do(http.MethodGet, e.shop+"/", nil)
-		seen[a.Header.Get("Node")] = a.Status == http.StatusOK
-		return seen["node1"] && seen["node2"]
-	})
-	harness.Await(t, "the stores to open", func() bool { // in turn
-		status := e.shop + "/checkout/status?orderid=" + order.NewID(time.Now())
-		return e.do(http.MethodGet, status, nil).Status == http.StatusNotFound && e.do(http.MethodGet, status, nil).Status == http.StatusNotFound
+	open := make(map[string]bool) // nodes that have opened their store
+	harness.Await(t, "both nodes to serve", func() bool {
+		a := e.do(http.MethodGet, e.shop+"/checkout/status?orderid="+order.NewID(time.Now()), nil)
+		open[a.Header.Get("Node")] = a.Status == http.StatusNotFound
+		return open["node1"] && open["node2"]
 	})
 	for range 4 {
 		e.buy()
