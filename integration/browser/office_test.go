@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -110,6 +111,31 @@ func TestOpenPagesFollowTheShop(t *testing.T) {
 	}
 }
 
+// awaitDelivered waits until the webhook of an order has arrived n times, and
+// the shop knows so.
+func (m *market) awaitDelivered(orderid string, n int) {
+	m.t.Helper()
+	harness.Await(m.t, fmt.Sprintf("webhook %d", n), func() bool {
+		_, answer := m.Admin(http.MethodGet, "/checkout/orders/"+orderid, nil)
+		var o struct {
+			Deliveries []struct {
+				State    string
+				Attempts int
+			}
+		}
+		return json.Unmarshal([]byte(answer), &o) == nil && len(o.Deliveries) == 1 && o.Deliveries[0].State == "done" && o.Deliveries[0].Attempts == n
+	})
+	told := 0
+	for _, d := range m.hooks.Deliveries() {
+		if strings.Contains(string(d.Body), orderid) {
+			told++
+		}
+	}
+	if told != n {
+		m.t.Errorf("the webhook of the order arrived %d times, want %d", told, n)
+	}
+}
+
 func TestTheMerchantsDay(t *testing.T) {
 	m := openMarket(t, nil)
 	for name, w := range clerks() {
@@ -138,23 +164,14 @@ func TestTheMerchantsDay(t *testing.T) {
 			expectHistory(t, b, clerk, "SF1234567890")
 
 			// Webhooks tell of an order; one is told again.
-			told := func() int {
-				n := 0
-				for _, d := range m.hooks.Deliveries() {
-					if strings.Contains(string(d.Body), toShip) {
-						n++
-					}
-				}
-				return n
-			}
-			harness.Await(t, "the webhook", func() bool { return told() == 1 })
+			m.awaitDelivered(toShip, 1)
 			b.Click(".delivery button")
 			b.Await("that it is delivered again", "document.querySelector('p.done') && location.search === '?done=redelivered'")
-			harness.Await(t, "the webhook once more", func() bool { return told() == 2 })
+			m.awaitDelivered(toShip, 2)
 			b.Open(office + "deliveries?state=done")
 			b.Click(fmt.Sprintf(`tr:has([href*="%s"]) button`, toShip))
 			b.Await("that it is delivered again", "document.querySelector('p.done') && location.pathname.endsWith('/deliveries')")
-			harness.Await(t, "the webhook a third time", func() bool { return told() == 3 })
+			m.awaitDelivered(toShip, 3)
 
 			// The gateway is asked, and says that time is up.
 			waiting := m.order("beans")
