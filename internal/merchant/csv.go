@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +78,8 @@ func appendRow(row []string, o *order.Order, l order.Line, loc *time.Location) [
 // harmless puts an apostrophe before what a spreadsheet program would take as
 // a formula (Asian editions take full-width signs for one, too), or as a number
 // of which it keeps no more than 15 digits and no zeros in front, and replaces
-// control characters.
+// control characters. What follows a semicolon or a line break may become a
+// cell of its own: LibreOffice splits there, and so does Excel in most of Europe.
 func harmless(cell string) string {
 	cell = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' {
@@ -85,12 +87,15 @@ func harmless(cell string) string {
 		}
 		return r
 	}, cell)
+	cell = innerFormula.ReplaceAllString(cell, "$1'$2")
 	first, _ := utf8.DecodeRuneInString(strings.TrimSpace(cell))
 	if strings.ContainsRune("=+-@＝＋－＠", first) || losesDigits(cell) {
 		return "'" + cell
 	}
 	return cell
 }
+
+var innerFormula = regexp.MustCompile(`([;\n][\s\p{Z}]*)([=+\-@＝＋－＠])`)
 
 func losesDigits(cell string) bool {
 	if strings.Trim(cell, "0123456789") != "" {

@@ -62,7 +62,7 @@ func TestWriteCSV(t *testing.T) {
 	}{
 		{1, "sku", "mug"}, {1, "product", "手冲咖啡壶"}, {1, "qty", "2"}, {1, "sum", "78.00"}, {2, "product", `"Tea", green`},
 		{2, "order_total", "79.00"}, {1, "created", "2026-03-02 04:30:00"}, {1, "shipped", ""},
-		{1, "name", `'=HYPERLINK("http://evil")`}, {1, "tel", "'+86 138"}, {1, "buyer_note", "'-1\n@x"},
+		{1, "name", `'=HYPERLINK("http://evil")`}, {1, "tel", "'+86 138"}, {1, "buyer_note", "'-1\n'@x"},
 		{1, "address", "Road 1\nTown"}, {1, "note", "'@note"}, {1, "orderuid", "a\ufffd[2Jb"}, {2, "orderuid", "a\ufffd[2Jb"}, {1, "late", "false"},
 	} {
 		if g := got(c.row, c.column); g != c.want {
@@ -74,8 +74,9 @@ func TestWriteCSV(t *testing.T) {
 func TestHarmless(t *testing.T) {
 	for cell, want := range map[string]string{
 		"": "", "mug": "mug", "手冲": "手冲", "a=b": "a=b", "2026-03-01": "2026-03-01", "39.00": "39.00", "0.01": "0.01",
-		"=1": "'=1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\n=1": "'\n=1", "\u3000=1": "'\u3000=1",
+		"=1": "'=1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\n=1": "\n'=1", "\u3000=1": "'\u3000=1",
 		"＝1": "'＝1", "＠x": "'＠x", "－1": "'－1", "＋1": "'＋1", "\t=1": "\ufffd=1",
+		"a;=1": "a;'=1", "a; \u3000+1;b": "a; \u3000'+1;b", "a\n=1": "a\n'=1", "a;b\nc-d": "a;b\nc-d", "a;＝1": "a;'＝1",
 		"0": "0", "13800138000": "13800138000", "100000004800129": "100000004800129",
 		"9167753880791735584": "'9167753880791735584", "057188886666": "'057188886666",
 	} {
