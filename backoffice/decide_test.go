@@ -84,6 +84,25 @@ func TestConfirmAndRefund(t *testing.T) {
 	}
 }
 
+// What was given back is decided: nothing offers to take it as paid.
+func TestRefundedReview(t *testing.T) {
+	r := newRig(t)
+	o := r.buy(order.Buyer{})
+	r.pay("1", o, "0.01")
+	if w := r.press(o.ID, "refunded", "reason=sent back", "sure=1"); w.Code != http.StatusSeeOther {
+		t.Fatalf("status %d", w.Code)
+	}
+	if strings.Contains(r.page("/admin/orders/"+o.ID), o.ID+"/confirm") {
+		t.Error("the page offers to confirm it")
+	}
+	if w := r.press(o.ID, "confirm", "reason=seen it", "sure=1"); w.Code != http.StatusConflict {
+		t.Errorf("status %d", w.Code)
+	}
+	if d := r.detail(o.ID); d.State != order.Review {
+		t.Errorf("order is %v", d.State)
+	}
+}
+
 // TestChangedMeanwhile decides on what is no longer so.
 func TestChangedMeanwhile(t *testing.T) {
 	r := newRig(t)

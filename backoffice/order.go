@@ -41,7 +41,7 @@ func (s *visit) orderPage(status int, p orderPage) error {
 	_, p.Known = s.desk.Shops[o.Shop]
 	p.Seen = sight(o)
 	p.Ship = o.State == order.Paid && o.ShippedAt.IsZero() && o.RefundedAt.IsZero()
-	p.Confirm = o.State == order.Review
+	p.Confirm = o.State == order.Review && o.RefundedAt.IsZero()
 	p.Refund = o.RefundedAt.IsZero() && (o.State == order.Paid || len(o.Payments) > 0)
 	// A page that answers a POST would be fetched anew as the answer to a GET.
 	return s.render(page{Name: "order", Status: status, Order: o.ID, Live: status == http.StatusOK, Body: p})

@@ -17,11 +17,15 @@ var (
 	ErrNoReason = errors.New("a reason is required")
 )
 
-// Confirm takes an order in review as paid. It is idempotent.
+// Confirm takes an order in review as paid, unless it was refunded. It is
+// idempotent.
 func (s *Service) Confirm(ctx context.Context, id, who, reason string) (*order.Order, error) {
 	return s.decide(ctx, id, who, reason, func(o order.Order, e order.Entry) (*store.Change, error) {
-		if o.State == order.Paid {
+		switch {
+		case o.State == order.Paid:
 			return nil, nil
+		case !o.RefundedAt.IsZero():
+			return nil, fmt.Errorf("%w: the order was refunded", ErrNotThat)
 		}
 		if o.State = o.State.Next(order.MerchantConfirmed); o.State != order.Paid {
 			return nil, fmt.Errorf("%w: only an order in review can be confirmed, this one is %s", ErrNotThat, o.State)

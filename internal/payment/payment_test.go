@@ -424,6 +424,30 @@ func TestReconcileFindsAll(t *testing.T) {
 	}
 }
 
+// What was given back is not sold, though two decide at once.
+func TestRefundedIsNotConfirmed(t *testing.T) {
+	s := newShop(t)
+	o := s.buy(t)
+	if v := s.notify(t, signed("P1", o.ID, "39.00", "38.00")); v != NotifyReview {
+		t.Fatal(v)
+	}
+	if _, err := s.Refund(t.Context(), o.ID, "ann", "sent back"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Confirm(t.Context(), o.ID, "bob", "one yuan is fine"); !errors.Is(err, ErrNotThat) {
+		t.Errorf("confirming what was refunded: %v", err)
+	}
+	got, deliveries, err := s.st.Detail(t.Context(), o.ID)
+	if err != nil || got.State != order.Review {
+		t.Fatal(got, err)
+	}
+	for _, d := range deliveries {
+		if d.Type == EventPaid {
+			t.Error("it is told as paid")
+		}
+	}
+}
+
 func TestMerchantDecides(t *testing.T) {
 	s := newShop(t)
 	o := s.buy(t)
