@@ -157,6 +157,27 @@ func TestExport(t *testing.T) {
 		t.Errorf("file: %v, %v", info, err)
 	}
 
+	// Like /dev/stdout: what is no file is written to, not replaced.
+	pipe := filepath.Join(dir, "pipe")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if err := os.Symlink(fmt.Sprintf("/dev/fd/%d", w.Fd()), pipe); err != nil {
+		t.Skip(err)
+	}
+	if _, err := execute(e.export(), "", "-o", pipe); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(pipe); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%v, %v: a file took its place", info, err)
+	}
+	if err := os.Remove(pipe); err != nil {
+		t.Fatal(err)
+	}
+
 	cut = true
 	if _, err := execute(e.export(), "", "-o", filepath.Join(dir, "cut.csv")); err == nil || !strings.Contains(err.Error(), "nothing was exported") {
 		t.Errorf("an export that breaks off: %v", err)

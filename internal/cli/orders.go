@@ -247,8 +247,12 @@ readable for you alone, and appears under its name only when it is complete.`,
 	})
 }
 
-// writeFile writes a file that never is there half.
+// writeFile writes a file that never is there half. What is there and is no
+// file, like /dev/stdout, stays and is written to.
 func writeFile(name string, content io.Reader) (err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return writeInto(name, content)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".part-*")
 	if err != nil {
 		return err
@@ -263,4 +267,13 @@ func writeFile(name string, content io.Reader) (err error) {
 		return err
 	}
 	return os.Rename(tmp.Name(), name)
+}
+
+func writeInto(name string, content io.Reader) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
 }
