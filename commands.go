@@ -92,7 +92,7 @@ func connect(cmd *cobra.Command) (*cli.Client, error) {
 		return nil, fmt.Errorf("couldn't determine admin API address: %w", err)
 	}
 	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.PortRangeSize() > 1 || parsed.IsFdNetwork() {
+	if err != nil || parsed.PortRangeSize() > 1 || !strings.HasPrefix(parsed.Network, "tcp") && !parsed.IsUnixNetwork() {
 		return nil, fmt.Errorf("invalid admin address %q: write host:port or unix/path", address)
 	}
 	c := &cli.Client{Name: address, Base: "http://127.0.0.1"}

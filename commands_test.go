@@ -211,6 +211,14 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+func TestConnectRefuses(t *testing.T) {
+	for _, address := range []string{"http://localhost:2019", "localhost:2019/x", "localhost:2019-2020", "fd/3", "udp/localhost:2019"} {
+		if got := execute(t, "orders", "--address", address); got.err == nil || !strings.Contains(got.notes, "write host:port") {
+			t.Errorf("%s: %v, %s", address, got.err, got.notes)
+		}
+	}
+}
+
 // follower collects what tail writes.
 type follower struct {
 	mu    sync.Mutex
