@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
@@ -17,30 +16,37 @@ func (b *Browser) Download(act func()) (name, content string) {
 	dir := b.t.TempDir()
 	ctx, cancel := context.WithTimeout(b.ctx, Failsafe)
 	defer cancel()
-	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior:         browser.SetDownloadBehaviorBehaviorAllow,
+	begun := chromedp.Events(ctx, browser.DownloadWillBegin)
+	progress := chromedp.Events(ctx, browser.DownloadProgress)
+	yes := true
+	if err := call(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior:         browser.SetDownloadBehaviorBehaviorAllowAndName,
 		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
 		DownloadPath:     dir,
+		EventsEnabled:    &yes,
 	}); err != nil {
 		b.t.Fatalf("allowing downloads: %v", err)
 	}
 	act()
-	Await(b.t, "the download", func() bool {
-		files, err := os.ReadDir(dir)
+	for e, err := range begun {
+		if err != nil {
+			b.t.Fatalf("waiting for the download: %v", err)
+		}
+		name = e.SuggestedFilename
+		break
+	}
+	for e, err := range progress {
+		if err != nil || e.State == browser.DownloadProgressStateCanceled {
+			b.t.Fatalf("waiting for the end of the download: %s %v", e.State, err)
+		}
+		if e.State != browser.DownloadProgressStateCompleted {
+			continue
+		}
+		file, err := os.ReadFile(filepath.Join(dir, e.GUID))
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		for _, f := range files {
-			// Chromium gives a file its name when all of it is there.
-			if !strings.HasSuffix(f.Name(), ".crdownload") && !strings.HasPrefix(f.Name(), ".") {
-				name = f.Name()
-			}
-		}
-		return name != ""
-	})
-	file, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		b.t.Fatal(err)
+		return name, string(file)
 	}
-	return name, string(file)
+	return name, ""
 }
