@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -302,5 +304,43 @@ func TestReadOnlyDatabase(t *testing.T) {
 	}
 	if _, err := s.Order(t.Context(), "shop", o.ID); err != nil {
 		t.Errorf("reading: %v", err)
+	}
+}
+
+// The server ends the connection between two parts of a summary.
+func TestSummaryBegunTwice(t *testing.T) {
+	s := open(t, server(t).Schema(t)+"&pool_max_conns=1")
+	ctx := t.Context()
+	for day := range 3 {
+		o := newOrder("shop")
+		o.CreatedAt = t0.AddDate(0, 0, day)
+		o.State, o.PaidAt = order.Paid, o.CreatedAt
+		if err := s.Create(ctx, o, time.Time{}, store.PendingLimits{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := s.Summarize(ctx, "shop", time.Time{}, time.Time{}, time.UTC)
+	if err != nil || len(want.Days) != 3 || len(want.Products) != 1 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	var doomed int
+	if err := s.pool.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&doomed); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever reads lines on that connection loses it. STABLE keeps others from calling it.
+	if _, err := s.pool.Exec(ctx, fmt.Sprintf(`
+		ALTER TABLE orders RENAME TO kept;
+		CREATE FUNCTION doom(text) RETURNS text STABLE LANGUAGE sql
+			AS 'SELECT CASE WHEN pg_backend_pid() = %d AND pg_terminate_backend(%[1]d) THEN NULL ELSE $1 END';
+		CREATE VIEW orders AS SELECT shop, state, total, created_at, paid_at, doom(lines) AS lines FROM kept`, doomed)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Summarize(ctx, "shop", time.Time{}, time.Time{}, time.UTC)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	var pid int
+	if err := s.pool.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil || pid == doomed {
+		t.Errorf("the connection was not lost: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func (s *Store) Summarize(ctx context.Context, shop string, from, to time.Time, 
 	if loc == nil {
 		loc = time.UTC
 	}
-	sum := &store.Summary{Days: []store.DaySummary{}, Products: []store.ProductSummary{}, PayTimes: make([]int, len(payTimes)+1)}
+	sum := emptySummary()
 	w, err := where(store.Filter{Shop: shop, From: from, To: to})
 	if err != nil {
 		return sum, s.Ping(ctx)
@@ -29,6 +29,7 @@ func (s *Store) Summarize(ctx context.Context, shop string, from, to time.Time, 
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly} // all parts of one moment
 		return pgx.BeginTxFunc(ctx, c, opts, func(tx pgx.Tx) error {
+			sum = emptySummary() // a lost connection begins it anew
 			var first, last *int64
 			if err := tx.QueryRow(ctx, "SELECT min(created_at), max(created_at) FROM orders"+w.sql, w.args...).Scan(&first, &last); err != nil || first == nil {
 				return err
@@ -44,6 +45,10 @@ func (s *Store) Summarize(ctx context.Context, shop string, from, to time.Time, 
 		return nil, err
 	}
 	return sum, nil
+}
+
+func emptySummary() *store.Summary {
+	return &store.Summary{Days: []store.DaySummary{}, Products: []store.ProductSummary{}, PayTimes: make([]int, len(payTimes)+1)}
 }
 
 // midnights are when the days of loc begin on which first to last fall.
