@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,6 +134,47 @@ func TestUsage(t *testing.T) {
 		if _, err := run(); err == nil || !strings.Contains(err.Error(), want) || ExitCode(err) != exitFailed {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+}
+
+// Ctrl-C leaves nothing of what buyers wrote.
+func TestExportInterrupted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no signals")
+	}
+	e := endpoint(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "\ufefforder\r\n")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Signal(os.Interrupt)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		<-r.Context().Done()
+	})
+	ignore, stop := signal.NotifyContext(t.Context(), os.Interrupt) // else a failure would end the tests
+	defer stop()
+	dir := t.TempDir()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := execute(e.export(), "", "-o", filepath.Join(dir, "orders.csv"))
+		failed <- err
+	}()
+	<-ignore.Done()
+	select {
+	case err := <-failed:
+		if err == nil || ExitCode(err) != exitFailed {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(failsafe):
+		t.Fatal("the export goes on")
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("files are left: %v, %v", files, err)
 	}
 }
 

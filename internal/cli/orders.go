@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -228,6 +230,8 @@ readable for you alone, and appears under its name only when it is complete.`,
 	filterFlags(cmd)
 	file := cmd.Flags().StringP("output", "o", "", "Write to this file; default: the standard output")
 	return e.connected(cmd, func(ctx context.Context, c *Client, s *screen, _ []string) error {
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // half a file is not left behind
+		defer stop()
 		body, err := c.stream(ctx, http.MethodGet, "orders.csv", query(cmd, merchant.FilterParams...), nil)
 		if err != nil {
 			return err
