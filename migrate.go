@@ -142,7 +142,7 @@ func adviseMigration(err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, store.ErrNotEmpty):
-		advice = "name an empty database or schema"
+		advice = "name an empty database or schema, unless a copy of this file into it has ended before: then all is done"
 	case errors.Is(err, transfer.ErrOtherSource):
 		advice = "name the file that the copy was begun with, or an empty database"
 	case errors.Is(err, transfer.ErrSourceChanged):
