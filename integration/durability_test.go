@@ -174,7 +174,7 @@ func TestWithoutAStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	global := fmt.Sprintf("{\n\tcheckout {\n\t\tstore sqlite %s/orders.db\n\t}\n", dir)
-	shop.Start(global + shop.Caddyfile()[len("{\n"):])
+	shop.StartWithoutStore(global + shop.Caddyfile()[len("{\n"):])
 	if a := shop.Get("/"); a.Status != http.StatusOK {
 		t.Errorf("the site: HTTP %d", a.Status)
 	}
@@ -211,7 +211,7 @@ func TestADamagedStore(t *testing.T) {
 	if err := os.WriteFile(file, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	shop.Start(shop.Caddyfile())
+	shop.StartWithoutStore(shop.Caddyfile())
 	if a := shop.Get("/"); a.Status != http.StatusOK {
 		t.Errorf("the site: HTTP %d", a.Status)
 	}

@@ -75,7 +75,7 @@ func TestStaticShopTakesAPayment(t *testing.T) {
 	if st := shop.Status(id); st.State != "paid" || st.Status != "0" || st.RealPay != "206.00" || st.Msg != "" {
 		t.Errorf("status after the payment: %+v", st)
 	}
-	if n := len(shop.Gateway.Questions(id)); n != 1 {
+	if n := shop.Gateway.AwaitQuestion(id); n != 1 {
 		t.Errorf("the gateway was asked %d times, want once: before the payment", n)
 	}
 	if a := shop.Get("/"); a.Body != "the static site" {
@@ -105,9 +105,7 @@ func TestStatusAsksTheGateway(t *testing.T) {
 	shop := harness.StartShop(t)
 	o := shop.Order()
 	shop.Gateway.Receive(o.Payment("pay-1"))
-	if st := shop.Status(o.OrderID); st.State != "paid" {
-		t.Fatalf("status of a paid order: %+v", st)
-	}
+	shop.AwaitState(o.OrderID, "paid")
 	if a := shop.Notify(o.Payment("pay-1")); a.Status != http.StatusOK || a.Body != "success" {
 		t.Errorf("the notify of a known payment: HTTP %d %q", a.Status, a.Body)
 	}

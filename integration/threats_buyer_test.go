@@ -145,7 +145,7 @@ func TestReturnProvesNothing(t *testing.T) {
 		}
 	}
 	expectPending(t, shop, o)
-	if n := len(shop.Gateway.Questions(o.OrderID)); n != 1 {
+	if n := shop.Gateway.AwaitQuestion(o.OrderID); n != 1 {
 		t.Errorf("returning asked the gateway: %d questions, want one, of status", n)
 	}
 }

@@ -73,10 +73,11 @@ func TestAnswersThatPayNothing(t *testing.T) {
 				w.WriteHeader(tt.code)
 				_, _ = w.Write([]byte(tt.reply(orderid)))
 			})
-			if st := shop.Status(o.OrderID); st.State != tt.want {
-				t.Errorf("state %s, want %s", st.State, tt.want)
-			}
-			if tt.want == "pending" {
+			if tt.want != "pending" {
+				shop.AwaitState(o.OrderID, tt.want)
+			} else {
+				expectPending(t, shop, o)
+				shop.Gateway.AwaitQuestion(o.OrderID)
 				if a := shop.Notify(o.Payment("n-" + o.OrderID)); a.Body != "success" || shop.Status(o.OrderID).State != "paid" {
 					t.Errorf("the notify afterwards: HTTP %d %q", a.Status, a.Body)
 				}

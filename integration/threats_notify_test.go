@@ -268,8 +268,8 @@ func TestLatePayment(t *testing.T) {
 	shop.Gateway.AnswerStatus(func(w http.ResponseWriter, orderid string) {
 		fmt.Fprintf(w, `{"msg":"","orderid":%q,"payid":"","paymoney":"39.00","realpay":"","status":"1"}`, orderid)
 	})
-	if st := shop.Status(o.OrderID); st.State != "expired" || st.Status != "1" {
-		t.Fatalf("after the gateway's time is over: %+v, want expired", st)
+	if st := shop.AwaitState(o.OrderID, "expired"); st.Status != "1" {
+		t.Fatalf("after the gateway's time is over: %+v, want status 1", st)
 	}
 	if a := shop.Notify(o.Payment("pay-1")); a.Body != "success" {
 		t.Fatalf("the late notify: HTTP %d %q", a.Status, a.Body)

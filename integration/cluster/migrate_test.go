@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-checkout/checkout/integration/harness"
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
+	"github.com/caddy-checkout/checkout/internal/store/postgres"
 	"github.com/caddy-checkout/checkout/internal/store/postgres/pgtest"
 	"github.com/caddy-checkout/checkout/internal/store/sqlite"
 )
@@ -27,11 +28,10 @@ func testMigrationKilled(t *testing.T, pg *pgtest.Server) {
 	n := c.nodes[0]
 	onFile := strings.Replace(c.caddyfile(0), "store postgres {env.CHECKOUT_DSN}", "store sqlite "+n.Dir+"/orders.db", 1)
 	n.Start(onFile)
-	awaitStore(t, n)
 	paid, pending := n.Order(), n.Order()
 	expectSuccess(t, n.Notify(paid.Payment("pay-1")))
 	n.Stop()
-	manyOrders(t, n.Dir+"/orders.db", 4000)
+	release := holdLastOrder(t, c.dsn, manyOrders(t, n.Dir+"/orders.db", 4000))
 
 	migrate := func() (output *bytes.Buffer, cmd *exec.Cmd) {
 		cmd = n.Command("checkout", "migrate-store", "--from", "sqlite:"+n.Dir+"/orders.db", "--to", "postgres:{env.CHECKOUT_DSN}")
@@ -44,12 +44,15 @@ func testMigrationKilled(t *testing.T, pg *pgtest.Server) {
 	}
 	out, cmd := migrate()
 	awaitHalfACopy(t, c.dsn)
-	_ = cmd.Process.Kill() // it may have ended
-	if err := cmd.Wait(); err == nil {
-		t.Skipf("the copy was done before it was killed:\n%s", out)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
 	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("the copy was done before it was killed:\n%s", out)
+	}
+	release()
 
-	n.Start(c.caddyfile(0))
+	n.StartWithoutStore(c.caddyfile(0))
 	n.AwaitLog("unfinished copy")
 	if _, a, err := n.TryOrder(nil); err != nil || a.Status != http.StatusServiceUnavailable {
 		t.Errorf("ordering from half a copy: HTTP %d %v", a.Status, err)
@@ -72,8 +75,9 @@ func testMigrationKilled(t *testing.T, pg *pgtest.Server) {
 	}
 }
 
-// manyOrders fills a database beside the shop's own orders.
-func manyOrders(t *testing.T, file string, n int) {
+// manyOrders fills a database beside the shop's own orders and returns the id
+// of the order that is copied last.
+func manyOrders(t *testing.T, file string, n int) (last string) {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), file)
 	if err != nil {
@@ -98,6 +102,44 @@ func manyOrders(t *testing.T, file string, n int) {
 		})
 	}
 	wg.Wait()
+	newest, _, err := st.List(t.Context(), store.Filter{}, "", 1)
+	if err != nil || len(newest) != 1 {
+		t.Fatal(newest, err)
+	}
+	return newest[0].ID
+}
+
+// holdLastOrder lets the copy wait in the middle of its last page, until
+// release is called.
+func holdLastOrder(t *testing.T, dsn, id string) (release func()) {
+	t.Helper()
+	st, err := postgres.Open(t.Context(), dsn, postgres.Options{}) // makes the tables
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	run := func(statements ...string) {
+		for _, sql := range statements {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+		}
+	}
+	run(
+		"SELECT pg_advisory_lock(7411)",
+		"CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7411); RETURN NEW; END'",
+		"CREATE TRIGGER hold BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.id = '"+id+"') EXECUTE FUNCTION hold()",
+	)
+	return func() {
+		run("SELECT pg_advisory_unlock(7411)", "DROP TRIGGER hold ON orders", "DROP FUNCTION hold()")
+	}
 }
 
 // awaitHalfACopy waits until a part of the orders is there.

@@ -48,7 +48,7 @@ func TestDamagedFile(t *testing.T) {
 		if err := os.WriteFile(file, torn, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		shop.Start(config)
+		shop.StartWithoutStore(config)
 		expectSite(t, shop)
 		for _, o := range l.unpaid() {
 			unread += expectUnpaid(t, shop, o)

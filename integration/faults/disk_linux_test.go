@@ -176,7 +176,7 @@ func TestFullDisk(t *testing.T) {
 	d.fill()
 	expectRefusals(t, shop, l)
 	shop.Kill()
-	shop.Start(config)
+	shop.StartWithoutStore(config)
 	expectRefusals(t, shop, l)
 	d.free()
 	expectRecovery(t, shop, l)
@@ -196,7 +196,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	// read-only, so Caddy has ended before: by force, so that its log is there.
 	shop.Kill()
 	d.remount(syscall.MS_RDONLY)
-	shop.Start(config)
+	shop.StartWithoutStore(config)
 	expectRefusals(t, shop, l)
 	shop.AwaitLog(`"level":"error"`, "opening store", "read-only")
 	d.remount(0)

@@ -24,7 +24,7 @@ func TestLostNotifies(t *testing.T) {
 	var slowest time.Duration
 	for _, o := range paid {
 		start := time.Now()
-		harness.Await(t, "the payment to be found", func() bool { return shop.Status(o.OrderID).State == "paid" })
+		shop.AwaitState(o.OrderID, "paid")
 		slowest = max(slowest, time.Since(start))
 	}
 	for _, o := range unpaid {

@@ -87,15 +87,26 @@ func (c *Caddy) Listen() int {
 	return port
 }
 
-// Start runs Caddy with a Caddyfile and returns when it serves.
+// Start runs Caddy with a Caddyfile and returns when it serves and its store,
+// if it has one, is open: Caddy's own start waits for that only so long.
 func (c *Caddy) Start(caddyfile string) {
+	c.t.Helper()
+	c.StartWithoutStore(caddyfile)
+	Await(c.t, "the store to open", func() bool {
+		_, metrics := c.Admin(http.MethodGet, "/metrics", nil)
+		return !strings.Contains(metrics, "\ncaddy_checkout_store_up 0\n")
+	})
+}
+
+// StartWithoutStore is Start for a Caddy whose store cannot be opened.
+func (c *Caddy) StartWithoutStore(caddyfile string) {
 	c.t.Helper()
 	if err := c.TryStart(caddyfile); err != nil {
 		c.t.Fatalf("%v\n%s", err, c.Logs())
 	}
 }
 
-// TryStart is Start for a Caddy that may refuse.
+// TryStart is StartWithoutStore for a Caddy that may refuse.
 func (c *Caddy) TryStart(caddyfile string) error {
 	config, err := c.config(caddyfile)
 	if err != nil {
@@ -150,8 +161,8 @@ func (c *Caddy) serves() bool {
 }
 
 // Reload loads another Caddyfile into the running Caddy, and returns when the
-// servers of the former one are gone: until then net/http closes connections
-// that they accept, without an answer.
+// servers of the former one and its admin endpoint are gone: until then
+// net/http closes connections that they accept, without an answer.
 func (c *Caddy) Reload(caddyfile string) error {
 	config, err := c.config(caddyfile)
 	if err != nil {
@@ -173,8 +184,8 @@ func (c *Caddy) Reload(caddyfile string) error {
 		return fmt.Errorf("loading: %s: %s", resp.Status, body)
 	}
 	Await(c.t, "the former servers to stop", func() bool {
-		_, goroutines := c.Admin(http.MethodGet, "/debug/pprof/goroutine?debug=1", nil)
-		return !strings.Contains(goroutines, "caddyhttp.(*App).stop")
+		_, goroutines, err := c.ask(http.MethodGet, "/debug/pprof/goroutine?debug=1", nil)
+		return err == nil && !strings.Contains(goroutines, "caddyhttp.(*App).stop") && !strings.Contains(goroutines, "caddy/v2.stopAdminServer")
 	})
 	return nil
 }
@@ -182,20 +193,25 @@ func (c *Caddy) Reload(caddyfile string) error {
 // Admin asks the admin endpoint; path begins with a slash.
 func (c *Caddy) Admin(method, path string, body io.Reader) (status int, answer string) {
 	c.t.Helper()
-	req, err := http.NewRequest(method, "http://caddy"+path, body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	resp, err := c.admin.Do(req)
+	status, answer, err := c.ask(method, path, body)
 	if err != nil {
 		c.t.Fatalf("asking the admin endpoint: %v\n%s", err, c.Logs())
 	}
+	return status, answer
+}
+
+func (c *Caddy) ask(method, path string, body io.Reader) (status int, answer string, err error) {
+	req, err := http.NewRequest(method, "http://caddy"+path, body)
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := c.admin.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
+	return resp.StatusCode, string(b), err
 }
 
 // AdminAddress is what the --address flag of Caddy's commands takes.

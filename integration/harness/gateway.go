@@ -187,6 +187,13 @@ func (g *Gateway) answerStatus(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(reply)
 }
 
+// AwaitQuestion waits until the shop has asked about an order, and returns how often.
+func (g *Gateway) AwaitQuestion(orderid string) int {
+	g.t.Helper()
+	Await(g.t, "a question about order "+orderid, func() bool { return len(g.Questions(orderid)) > 0 })
+	return len(g.Questions(orderid))
+}
+
 // Questions tells when the gateway was asked about an order.
 func (g *Gateway) Questions(orderid string) []time.Time {
 	g.mu.Lock()

@@ -199,6 +199,18 @@ type Status struct {
 	State    string `json:"state"`
 }
 
+// AwaitState asks the shop about an order until its state is this one. A single
+// [Shop.Status] waits for the gateway a few seconds only.
+func (s *Shop) AwaitState(orderid, state string) Status {
+	s.t.Helper()
+	var st Status
+	Await(s.t, "order "+orderid+" to be "+state, func() bool {
+		st = s.Status(orderid)
+		return st.State == state
+	})
+	return st
+}
+
 // Status asks the shop about an order.
 func (s *Shop) Status(orderid string) Status {
 	s.t.Helper()
