@@ -349,7 +349,7 @@ func TestAdminBackup(t *testing.T) {
 
 func TestAdminWithoutApp(t *testing.T) {
 	r := run(t)
-	if err := caddy.Load(adaptRaw(t, fmt.Sprintf("{\nadmin unix/%[1]s/admin.sock\npersist_config off\nstorage file_system %[1]s/caddy\n}\n", r.dir)), true); err != nil {
+	if err := reload(t, adaptRaw(t, fmt.Sprintf("{\nadmin unix/%[1]s/admin.sock\npersist_config off\nstorage file_system %[1]s/caddy\n}\n", r.dir))); err != nil {
 		t.Fatal(err)
 	}
 	if a := r.api(t, "GET", "orders", "", nil); a.status != 503 || !strings.Contains(a.body, "the running configuration has no checkout") {
