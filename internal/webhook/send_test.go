@@ -154,14 +154,12 @@ func TestAnswerIsKeptToOneKiB(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	untrusted := httptest.NewUnstartedServer(status(200))
 	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	untrusted.StartTLS()
 	defer untrusted.Close()
 	for name, url := range map[string]string{
-		"refused":               closed.URL + "/secret-path",
+		"refused":               "http://127.0.0.1:0/secret-path", // nothing can listen on port 0
 		"certificate not known": untrusted.URL + "/secret-path",
 	} {
 		code, answer, outcome := hook(t, WebhookConfig{URL: url}).Send(t.Context(), store.Delivery{})
