@@ -38,7 +38,7 @@ const (
 const (
 	roleCreate  = "create"  // creates childOrders orders, one line for each
 	roleLoad    = "load"    // creates and pays until it is killed, one line for each write
-	roleOpen    = "open"    // opens the file and reports what kind of error that gives
+	roleOpen    = "open"    // opens the file, not as root, and reports what kind of error that gives
 	roleCramped = "cramped" // has its files' size limited for a while
 )
 
@@ -61,11 +61,10 @@ func child(role string) int {
 
 // startChild starts the role and returns its output. It is killed at the end
 // of the test, if it still runs then.
-func startChild(t *testing.T, role, file string, attr *syscall.SysProcAttr) (*exec.Cmd, *bufio.Scanner) {
+func startChild(t *testing.T, role, file string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), childRole+"="+role, childFile+"="+file)
-	cmd.SysProcAttr = attr
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -82,9 +81,9 @@ func startChild(t *testing.T, role, file string, attr *syscall.SysProcAttr) (*ex
 }
 
 // runChild runs the role to its end and returns its lines.
-func runChild(t *testing.T, role, file string, attr *syscall.SysProcAttr) (lines []string) {
+func runChild(t *testing.T, role, file string) (lines []string) {
 	t.Helper()
-	cmd, out := startChild(t, role, file, attr)
+	cmd, out := startChild(t, role, file)
 	for out.Scan() {
 		lines = append(lines, out.Text())
 	}
@@ -144,6 +143,9 @@ func childLoad(file string) error {
 }
 
 func childOpen(file string) error {
+	if err := becomeNobody(); err != nil {
+		return err
+	}
 	s, err := Open(context.Background(), file)
 	if err == nil {
 		return errors.Join(errors.New("it opened"), s.Close())
@@ -202,12 +204,14 @@ func childCramped(file string) error {
 	return s.Close()
 }
 
-// nobody is how to run a process that a file's permissions hold for.
-func nobody() *syscall.SysProcAttr {
+// becomeNobody gives up the rights of root, whom no file's permissions stop. It
+// is for a child to do: the binary may be one that only its owner can run.
+func becomeNobody() error {
 	if os.Getuid() != 0 {
 		return nil
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	const nobody = 65534
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody))
 }
 
 func TestTwoProcesses(t *testing.T) {
@@ -219,7 +223,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	changed, stop := s.Watch(first.Shop, first.ID)
 	defer stop()
-	cmd, out := startChild(t, roleCreate, file, nil)
+	cmd, out := startChild(t, roleCreate, file)
 	ended := make(chan error, 1)
 	theirs := make(map[string]bool)
 	go func() {
@@ -263,7 +267,7 @@ func TestKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "orders.db")
 	created, paid := make(map[string]bool), make(map[string]bool)
 	for round := range 4 {
-		cmd, out := startChild(t, roleLoad, file, nil)
+		cmd, out := startChild(t, roleLoad, file)
 		for lines := 0; out.Scan(); lines++ {
 			if lines == 100+150*round {
 				_ = cmd.Process.Kill()
@@ -314,7 +318,7 @@ func TestReadOnly(t *testing.T) {
 		"file": file, "missing file": filepath.Join(dir, "other.db"), "missing directory": filepath.Join(dir, "sub", "orders.db"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := runChild(t, roleOpen, path, nobody())
+			got := runChild(t, roleOpen, path)
 			if len(got) != 1 || !strings.HasPrefix(got[0], "true true opening store "+path) {
 				t.Errorf("got %q, want ErrUnavailable and ErrReadOnlyFile", got)
 			}
@@ -324,7 +328,7 @@ func TestReadOnly(t *testing.T) {
 
 func TestNoRoom(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "orders.db")
-	acknowledged := runChild(t, roleCramped, file, nil)
+	acknowledged := runChild(t, roleCramped, file)
 	orders := checkWhole(t, mustOpen(t, file))
 	if len(orders) != len(acknowledged) {
 		t.Errorf("%d orders were acknowledged, %d are there", len(acknowledged), len(orders))
