@@ -99,7 +99,7 @@ func run(t *testing.T, lines ...string) *running {
 func (r *running) start(t *testing.T, lines ...string) {
 	t.Helper()
 	for try := 1; ; try++ {
-		r.shop, r.sandbox = "http://"+freeAddr(t), "http://"+freeAddr(t)
+		r.shop, r.sandbox = freeOrigins(t)
 		err := r.load(t, lines...)
 		if err == nil {
 			return
@@ -110,15 +110,20 @@ func (r *running) start(t *testing.T, lines ...string) {
 	}
 }
 
-// freeAddr names a port that was free a moment ago.
-func freeAddr(t *testing.T) string {
+// freeOrigins names two ports that were free a moment ago. Both are held until
+// the second is found.
+func freeOrigins(t *testing.T) (shop, sandbox string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var origins [2]string
+	for i := range origins {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		origins[i] = "http://" + l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return origins[0], origins[1]
 }
 
 // load loads the configuration with other lines in the checkout block.
