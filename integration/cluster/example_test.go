@@ -67,7 +67,7 @@ func (e *example) start() bool {
 	if err := os.Chmod(tmp, 0o711); err != nil { // PostgreSQL may run as another user
 		e.t.Fatal(err)
 	}
-	shop, gateway := freePort(e.t), freePort(e.t)
+	shop, gateway := freePorts(e.t)
 	e.tmp, e.shop, e.gateway = tmp, "http://localhost:"+shop, "http://localhost:"+gateway
 	e.cmd = exec.Command("../../examples/cluster/run")
 	e.cmd.Env = append(harness.NewCaddy(e.t).Command().Env,
@@ -121,14 +121,20 @@ func (e *example) stop() {
 	}
 }
 
-func freePort(t testing.TB) string {
+// freePorts names two ports: both are held until the second is found, since
+// Caddy would share one with another Caddy.
+func freePorts(t testing.TB) (shop, gateway string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	var ports [2]string
+	for i := range ports {
+		ln, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		ports[i] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+	return ports[0], ports[1]
 }
 
 // do sends a request and returns the answer, whatever its status.
