@@ -49,7 +49,7 @@ type Store struct {
 	opened fs.FileInfo // file, as it was opened
 	hub    store.Hub
 	known  claims
-	recent recent
+	recent store.Recent
 
 	read  *sql.DB
 	stmts sync.Map // of the read side: query to *sql.Stmt

@@ -220,7 +220,7 @@ func (s *Store) Order(ctx context.Context, shop, id string) (*order.Order, error
 	if err := s.ready(ctx); err != nil {
 		return nil, fmt.Errorf("reading order: %w", err)
 	}
-	kept, ticket := s.recent.get(id)
+	kept, ticket := s.recent.Get(id)
 	if kept == nil {
 		o, err := find(s.reader(ctx), id)
 		if err != nil {
@@ -230,7 +230,7 @@ func (s *Store) Order(ctx context.Context, shop, id string) (*order.Order, error
 			return nil, store.ErrNotFound
 		}
 		kept = &o.Order
-		s.recent.put(kept, ticket)
+		s.recent.Put(kept, ticket)
 	}
 	if kept.Shop != shop {
 		return nil, store.ErrNotFound

@@ -158,11 +158,11 @@ func (w *writer) together(ops []*op) bool {
 	}
 	if err != nil {
 		w.rollback(err)
-		w.s.recent.forgetAll() // what is on disk is not known
+		w.s.recent.ForgetAll() // what is on disk is not known
 		answer(ops, fmt.Errorf("committing: %w", unavailable(nil, classify(err))))
 		return true
 	}
-	w.s.recent.forget(t.changed)
+	w.s.recent.Forget(t.changed)
 	for _, fn := range t.after {
 		fn()
 	}
@@ -245,7 +245,7 @@ func (w *writer) lookAround() {
 		return // the next write tells
 	}
 	if w.seen != 0 && seen != w.seen {
-		w.s.recent.forgetAll()
+		w.s.recent.ForgetAll()
 		w.s.hub.WakeAll()
 	}
 	w.seen = seen

@@ -3,59 +3,12 @@ package sqlite
 import (
 	"errors"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
 )
-
-func TestRecent(t *testing.T) {
-	var c recent
-	o := newOrder()
-	if got, ticket := c.get(o.ID); got != nil {
-		t.Fatal("an order that was never put")
-	} else {
-		c.put(o, ticket)
-	}
-	got, ticket := c.get(o.ID)
-	if got == nil {
-		t.Fatal("the order is not there")
-	}
-	got.Lines[0].SKU = "spoilt"
-	if again, _ := c.get(o.ID); again.Lines[0].SKU != "mug" {
-		t.Error("a copy was changed, and the order with it")
-	}
-	c.forget([]string{o.ID})
-	if got, _ := c.get(o.ID); got != nil {
-		t.Error("a forgotten order is there")
-	}
-	c.put(o, ticket)
-	if got, _ := c.get(o.ID); got != nil {
-		t.Error("an order that was read before it changed was kept")
-	}
-	_, ticket = c.get(o.ID)
-	large := newOrder()
-	large.Buyer.Note = strings.Repeat("x", maxRecentText)
-	c.put(large, ticket)
-	if got, _ := c.get(large.ID); got != nil {
-		t.Error("a large order was kept")
-	}
-	for i := range 5 * maxRecent {
-		o := newOrder()
-		o.ID = strconv.Itoa(i)
-		c.put(o, ticket)
-	}
-	if n := len(c.newer) + len(c.older); n > 2*maxRecent {
-		t.Errorf("%d orders are kept", n)
-	}
-	c.forgetAll()
-	if got, _ := c.get(strconv.Itoa(5*maxRecent - 1)); got != nil {
-		t.Error("an order is there after all were forgotten")
-	}
-}
 
 // TestOrderIsFresh reads an order again after each way to change it.
 func TestOrderIsFresh(t *testing.T) {

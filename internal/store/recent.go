@@ -1,4 +1,4 @@
-package sqlite
+package store
 
 import (
 	"slices"
@@ -12,17 +12,17 @@ const (
 	maxRecentText = 2048 // bytes of text that an order may have to be kept
 )
 
-// recent holds orders that were read lately: buyers who wait ask for the same
-// ones again and again. An order leaves it when it changes. The zero recent is
-// ready.
-type recent struct {
+// Recent holds orders that were read lately: buyers who wait ask for the same
+// ones again and again. A store drops an order when it changes. The zero Recent
+// is ready; it is safe for concurrent use.
+type Recent struct {
 	mu           sync.Mutex
 	changes      uint64 // how often orders have left
 	newer, older map[string]*order.Order
 }
 
-// get returns a copy of the order, or nil, and a ticket for put.
-func (c *recent) get(id string) (o *order.Order, ticket uint64) {
+// Get returns a copy of the order, or nil, and a ticket for Put.
+func (c *Recent) Get(id string) (o *order.Order, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o = c.newer[id]
@@ -35,9 +35,9 @@ func (c *recent) get(id string) (o *order.Order, ticket uint64) {
 	return clone(o), c.changes
 }
 
-// put keeps a copy of an order that was read after the ticket was drawn, unless
+// Put keeps a copy of an order that was read after the ticket was drawn, unless
 // an order has changed since: it might be this one.
-func (c *recent) put(o *order.Order, ticket uint64) {
+func (c *Recent) Put(o *order.Order, ticket uint64) {
 	text := len(o.Title) + len(o.Buyer.Address) + len(o.Buyer.Note) + len(o.Buyer.Name) + len(o.Buyer.Email) + len(o.Note)
 	for _, l := range o.Lines {
 		text += len(l.SKU) + len(l.Name)
@@ -52,14 +52,15 @@ func (c *recent) put(o *order.Order, ticket uint64) {
 	}
 }
 
-func (c *recent) add(o *order.Order) {
+func (c *Recent) add(o *order.Order) {
 	if c.newer == nil || len(c.newer) >= maxRecent {
 		c.newer, c.older = make(map[string]*order.Order), c.newer
 	}
 	c.newer[o.ID] = o
 }
 
-func (c *recent) forget(ids []string) {
+// Forget drops the orders, which have changed.
+func (c *Recent) Forget(ids []string) {
 	if len(ids) == 0 {
 		return
 	}
@@ -72,7 +73,8 @@ func (c *recent) forget(ids []string) {
 	}
 }
 
-func (c *recent) forgetAll() {
+// ForgetAll drops all orders, where it is not known which have changed.
+func (c *Recent) ForgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changes++
