@@ -152,20 +152,18 @@ func (s *Service) expire(o order.Order, e order.Event, now time.Time, who, reaso
 	return c
 }
 
-// change is a Change with an event and a history entry. The order is not asked
-// about any more.
+// change is a Change with a history entry, and an event if anybody is told.
+// The order is not asked about any more.
 func (s *Service) change(o order.Order, p *order.Payment, eventType string, entry order.Entry) *store.Change {
-	return &store.Change{
-		Order:   o,
-		Payment: p,
-		Entries: []order.Entry{entry},
-		Events: []store.Event{{
+	c := &store.Change{Order: o, Payment: p, Entries: []order.Entry{entry}, SetNextQuery: true}
+	if targets := s.targets(eventType, &o); len(targets) > 0 {
+		c.Events = []store.Event{{
 			ID:      order.NewID(entry.At),
 			Type:    eventType,
 			At:      entry.At,
 			Payload: webhook.Payload(eventType, &o, entry.At),
-			Targets: s.targets(eventType, &o),
-		}},
-		SetNextQuery: true,
+			Targets: targets,
+		}}
 	}
+	return c
 }

@@ -189,7 +189,7 @@ type Event struct {
 	Type    string    // "checkout.paid", "checkout.review", "checkout.expired", …
 	At      time.Time // its deliveries are due from then on
 	Payload []byte    // JSON, sent as it is
-	Targets []string  // one delivery for each; may be empty: the event is kept all the same
+	Targets []string  // one delivery for each; an event without any is not kept
 }
 
 // Delivery states.

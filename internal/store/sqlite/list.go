@@ -142,13 +142,7 @@ func (r reader) ranges(f store.Filter) ([]span, error) {
 		states = order.States
 	}
 	where, extra := text(f.Text)
-	if f.Todo == store.TodoShip {
-		if !slices.Contains(states, order.Paid) {
-			return nil, nil
-		}
-		states = []order.State{order.Paid}
-		where += " AND o.shipped = 0 AND o.refunded = 0"
-	}
+	lists := lists(states, f.Todo)
 	// A product's own index is the shorter way, unless only orders of the rare
 	// states are wanted.
 	bySKU := f.SKU != "" && f.Todo == "" && (slices.Contains(states, order.Paid) || slices.Contains(states, order.Expired))
@@ -166,20 +160,33 @@ func (r reader) ranges(f store.Filter) ([]span, error) {
 			})
 			continue
 		}
-		index := "orders_by_state"
-		if f.Todo != "" {
-			index = "orders_to_ship"
-		}
-		for _, state := range states {
-			// The state is part of the text so that partial indexes apply.
+		for _, name := range lists {
 			list = append(list, span{
 				by:   "o",
-				from: "orders o INDEXED BY " + index + " WHERE o.shop = ? AND o.state = '" + state.String() + "'" + where,
-				args: append([]any{shop}, extra...),
+				from: "orders o INDEXED BY orders_by_list WHERE o.shop = ? AND o.list = ?" + where,
+				args: append([]any{shop, name}, extra...),
 			})
 		}
 	}
 	return list, nil
+}
+
+// toShip is the list of paid orders that are neither shipped nor refunded. All
+// others are on the list of their state.
+const toShip = "to ship"
+
+// lists are the lists that orders in the states are on, or only those with
+// something to do.
+func lists(states []order.State, todo string) (names []string) {
+	for _, s := range states {
+		if s == order.Paid {
+			names = append(names, toShip)
+		}
+		if todo == "" {
+			names = append(names, s.String())
+		}
+	}
+	return names
 }
 
 func join(states []order.State) string {
@@ -198,7 +205,7 @@ func text(s string) (where string, args []any) {
 	pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(s) + "%"
 	return ` AND (o.id LIKE ? ESCAPE '\' OR o.orderuid LIKE ? ESCAPE '\'
 		OR EXISTS (SELECT 1 FROM json_each(o.buyer) WHERE value LIKE ? ESCAPE '\')
-		OR EXISTS (SELECT 1 FROM payments WHERE order_id = o.id AND payid LIKE ? ESCAPE '\'))`,
+		OR EXISTS (SELECT 1 FROM json_each(o.payments) WHERE value ->> 'payid' LIKE ? ESCAPE '\'))`,
 		[]any{pattern, pattern, pattern, pattern}
 }
 

@@ -38,8 +38,8 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 			}
 		}
 		n, err := t.exec(`INSERT INTO orders (id, shop, state, late, lines, total, title, buyer, orderuid, language, client,
-				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next, history)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next, history, payments)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]') ON CONFLICT DO NOTHING`,
 			o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID, o.Language, o.Client,
 			o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt), ms(o.AskedAt),
 			ms(o.AnsweredAt), o.Answer, ms(firstQuery), history)
@@ -98,6 +98,22 @@ func encodeHistory(entries []order.Entry) (string, error) {
 	return string(b), nil
 }
 
+func encodePayments(payments []order.Payment) (string, error) {
+	if len(payments) == 0 {
+		return "[]", nil
+	}
+	text, err := json.Marshal(payments)
+	return string(text), err
+}
+
+func decodePayments(text []byte) (payments []order.Payment, err error) {
+	if string(text) == "[]" {
+		return nil, nil
+	}
+	err = json.Unmarshal(text, &payments)
+	return payments, err
+}
+
 func decodeHistory(text []byte) (entries []order.Entry, err error) {
 	for line := range bytes.Lines(text) {
 		var e order.Entry
@@ -115,6 +131,10 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 	var decided error
 	err := s.write(ctx, func(t *tx) error {
 		after, decided = nil, nil
+		number, err := t.shop(shop)
+		if err != nil {
+			return err
+		}
 		o, err := find(t, id)
 		if err != nil {
 			return err
@@ -122,13 +142,9 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 		if o == nil || o.Shop != shop {
 			return store.ErrNotFound
 		}
-		number, err := t.shop(shop)
-		if err != nil {
-			return err
-		}
 		sub := store.Subject{Order: o.Order}
 		if payid != "" {
-			if _, err := one(t, "SELECT order_id FROM payments WHERE shop = ? AND payid = ? AND payid <> '' AND order_id <> ?",
+			if _, err := one(t, "SELECT order_id FROM payids WHERE shop = ? AND payid = ? AND order_id <> ?",
 				[]any{number, payid, id}, &sub.PayidOf); err != nil {
 				return err
 			}
@@ -169,19 +185,23 @@ func (t *tx) change(shop int64, o *row, c *store.Change) error {
 	if err != nil {
 		return err
 	}
+	if c.Payment != nil {
+		if err := t.addPayment(shop, o, *c.Payment, c.AdoptID); err != nil {
+			return err
+		}
+	}
+	payments, err := encodePayments(o.Payments)
+	if err != nil {
+		return err
+	}
 	if _, err := t.exec(`UPDATE orders SET state = ?, late = ?, note = ?, answer = ?, paid = ?, shipped = ?, refunded = ?,
-		answered = ?, next = ?, history = history || ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
-		ms(o.AnsweredAt), o.next, more, o.ID); err != nil {
+		answered = ?, next = ?, history = history || ?, payments = ? WHERE id = ?`, o.State.String(), o.Late, o.Note, o.Answer, ms(o.PaidAt), ms(o.ShippedAt), ms(o.RefundedAt),
+		ms(o.AnsweredAt), o.next, more, payments, o.ID); err != nil {
 		return err
 	}
 	if o.State != was {
 		t.count(shop, o.Client, was, -1)
 		t.count(shop, o.Client, o.State, 1)
-	}
-	if c.Payment != nil {
-		if err := t.addPayment(shop, o, *c.Payment, c.AdoptID); err != nil {
-			return err
-		}
 	}
 	for _, e := range c.Events {
 		if err := t.addEvent(shop, o.ID, e); err != nil {
@@ -196,7 +216,6 @@ func (t *tx) change(shop int64, o *row, c *store.Change) error {
 // none, unless the order has it already. Without a payid, payments of the same
 // amounts are one.
 func (t *tx) addPayment(shop int64, o *row, p order.Payment, adopt bool) error {
-	p.At = at(ms(p.At))
 	nameless := -1
 	for i, kept := range o.Payments {
 		sameMoney := kept.PayMoney == p.PayMoney && kept.RealPay == p.RealPay
@@ -209,16 +228,21 @@ func (t *tx) addPayment(shop int64, o *row, p order.Payment, adopt bool) error {
 	}
 	if adopt && nameless >= 0 {
 		o.Payments[nameless].PayID = p.PayID
-		_, err := t.exec("UPDATE payments SET payid = ? WHERE order_id = ? AND seq = ?", p.PayID, o.ID, nameless+1)
-		return err
+	} else {
+		p.At = at(ms(p.At))
+		o.Payments = append(o.Payments, p)
 	}
-	o.Payments = append(o.Payments, p)
-	_, err := t.exec(`INSERT INTO payments (order_id, seq, shop, payid, paymoney, realpay, source, verdict, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, o.ID, len(o.Payments), shop, p.PayID, p.PayMoney, p.RealPay, p.Source, p.Verdict, ms(p.At))
+	if p.PayID == "" {
+		return nil
+	}
+	_, err := t.exec("INSERT INTO payids (shop, payid, order_id) VALUES (?, ?, ?)", shop, p.PayID, o.ID)
 	return err
 }
 
 func (t *tx) addEvent(shop int64, id string, e store.Event) error {
+	if len(e.Targets) == 0 {
+		return nil
+	}
 	if _, err := t.exec("INSERT INTO events (order_id, id, type, at, payload) VALUES (?, ?, ?, ?, ?)",
 		id, e.ID, e.Type, ms(e.At), e.Payload); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 const purgePage = 100
 
 // purgeable is what an order o must be to be purged.
-const purgeable = "o.state = 'expired' AND o.paid = 0 AND o.created < ? AND NOT EXISTS (SELECT 1 FROM payments WHERE order_id = o.id)"
+const purgeable = "o.list = 'expired' AND o.paid = 0 AND o.created < ? AND o.payments = '[]'"
 
 // Purge is [store.Records].Purge.
 func (s *Store) Purge(ctx context.Context, before time.Time, n int) (int, error) {
@@ -20,7 +20,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, n int) (int, error)
 	for purged < n {
 		var ids []string
 		page := min(n-purged, purgePage)
-		err := s.reader(ctx).query("SELECT o.id FROM shops s CROSS JOIN orders o INDEXED BY orders_by_state ON o.shop = s.n WHERE "+purgeable+" LIMIT ?",
+		err := s.reader(ctx).query("SELECT o.id FROM shops s CROSS JOIN orders o INDEXED BY orders_by_list ON o.shop = s.n WHERE "+purgeable+" LIMIT ?",
 			[]any{bound(before), page}, func(rows *sql.Rows) error {
 				var id string
 				err := rows.Scan(&id)

@@ -96,15 +96,20 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 // ready returns why nothing can be read: ctx is over, the store is closed, or
 // the file is not where it was.
 func (s *Store) ready(ctx context.Context) error {
+	if err := s.over(ctx); err != nil {
+		return err
+	}
+	return s.inPlace()
+}
+
+// over returns why nothing more is begun: ctx is over or the store is closed.
+func (s *Store) over(ctx context.Context) error {
 	select {
 	case <-s.closing:
 		return errClosed
 	default:
+		return ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.inPlace()
 }
 
 // readError is classify, for a read: an interrupted one ended because ctx did,
@@ -139,14 +144,10 @@ func one(q querier, query string, args []any, dest ...any) (found bool, err erro
 	return found, err
 }
 
-// paymentsOf is the payments of order o as JSON, oldest first.
-const paymentsOf = `(SELECT json_group_array(json_object('payid', payid, 'paymoney', paymoney, 'realpay', realpay,
-	'source', source, 'verdict', verdict, 'ms', at) ORDER BY seq) FROM payments WHERE order_id = o.id)`
-
 // selectOrder reads what scanOrder scans.
 const selectOrder = `SELECT o.id, s.name, o.state, o.late, o.lines, o.total, o.title, o.buyer, o.orderuid, o.language,
 	o.client, o.test, o.created, o.expires, o.paid, o.note, o.shipped, o.refunded, o.asked, o.answered, o.answer, o.next,
-	` + paymentsOf + ` FROM orders o JOIN shops s ON s.n = o.shop `
+	o.payments FROM orders o JOIN shops s ON s.n = o.shop `
 
 // row is an order as it is kept.
 type row struct {
@@ -184,25 +185,6 @@ func scanOrder(rows *sql.Rows) (*row, error) {
 	o.ShippedAt, o.RefundedAt = at(shipped), at(refunded)
 	o.AskedAt, o.AnsweredAt = at(asked), at(answered)
 	return &o, nil
-}
-
-func decodePayments(text []byte) ([]order.Payment, error) {
-	if string(text) == "[]" {
-		return nil, nil
-	}
-	var kept []struct {
-		order.Payment
-		MS int64 `json:"ms"`
-	}
-	if err := json.Unmarshal(text, &kept); err != nil {
-		return nil, err
-	}
-	payments := make([]order.Payment, len(kept))
-	for i, k := range kept {
-		payments[i] = k.Payment
-		payments[i].At = at(k.MS)
-	}
-	return payments, nil
 }
 
 // find reads one order. It returns nil if the id is unknown.

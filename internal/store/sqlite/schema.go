@@ -49,12 +49,21 @@ CREATE TABLE orders (
 	answered INTEGER NOT NULL,
 	answer   TEXT NOT NULL,
 	next     INTEGER NOT NULL, -- when the gateway is to be asked
-	history  TEXT NOT NULL -- JSON, one entry a line
+	history  TEXT NOT NULL, -- JSON, one entry a line
+	payments TEXT NOT NULL, -- JSON
+	list     TEXT NOT NULL AS (iif(state = 'paid' AND shipped = 0 AND refunded = 0, 'to ship', state))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX orders_by_state ON orders (shop, state, created, id, total);
+CREATE INDEX orders_by_list ON orders (shop, list, created, id, total);
 CREATE INDEX orders_due ON orders (shop, next, created, id) WHERE next > 0 AND state IN ('pending', 'expired');
-CREATE INDEX orders_to_ship ON orders (shop, created, id) WHERE state = 'paid' AND shipped = 0 AND refunded = 0;
+
+-- Whose a payment is: it pays one order only.
+CREATE TABLE payids (
+	shop     INTEGER NOT NULL,
+	payid    TEXT NOT NULL,
+	order_id TEXT NOT NULL,
+	PRIMARY KEY (shop, payid)
+) STRICT, WITHOUT ROWID;
 
 -- What the limits count, so that no limit makes an order dearer.
 CREATE TABLE clients (
@@ -71,21 +80,6 @@ CREATE TABLE order_skus (
 	id       TEXT NOT NULL, -- of the order
 	PRIMARY KEY (shop, sku, created, id)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE payments (
-	order_id TEXT NOT NULL,
-	seq      INTEGER NOT NULL,
-	shop     INTEGER NOT NULL,
-	payid    TEXT NOT NULL,
-	paymoney TEXT NOT NULL,
-	realpay  TEXT NOT NULL,
-	source   TEXT NOT NULL,
-	verdict  TEXT NOT NULL,
-	at       INTEGER NOT NULL,
-	PRIMARY KEY (order_id, seq)
-) STRICT, WITHOUT ROWID;
-
-CREATE UNIQUE INDEX payments_by_payid ON payments (shop, payid) WHERE payid <> '';
 
 CREATE TABLE events (
 	order_id TEXT NOT NULL,

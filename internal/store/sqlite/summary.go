@@ -16,9 +16,9 @@ import (
 // quarter is 15 minutes. Every time zone's days begin at a multiple of it.
 const quarter = 15 * 60 * 1000
 
-// soldBy picks orders o of a shop in a state and a time; its four arguments
-// are the shop's number, the state and the bounds.
-const soldBy = "orders o INDEXED BY orders_by_state WHERE o.shop = ? AND o.state = ? AND o.created >= ? AND o.created < ?"
+// soldBy picks orders o of a shop on a list and in a time; its four arguments
+// are the shop's number, the list and the bounds.
+const soldBy = "orders o INDEXED BY orders_by_list WHERE o.shop = ? AND o.list = ? AND o.created >= ? AND o.created < ?"
 
 // Summarize is [store.Records].Summarize. Days follow an index; products and
 // pay times read every paid order of the time.
@@ -65,24 +65,40 @@ type product struct {
 
 func (s *summary) add(r reader, shop int64) error {
 	for _, state := range order.States {
-		err := r.query(fmt.Sprintf("SELECT o.created / %[1]d, count(*), sum(o.total) FROM %[2]s GROUP BY o.created / %[1]d", quarter, soldBy),
-			[]any{shop, state.String(), s.from, s.to}, func(rows *sql.Rows) error {
-				var (
-					quarters, money int64
-					n               int
-				)
-				err := rows.Scan(&quarters, &n, &money)
-				s.addDay(time.UnixMilli(quarters*quarter), state, n, order.Money(money))
+		for _, list := range lists([]order.State{state}, "") {
+			args := []any{shop, list, s.from, s.to}
+			if err := s.addDays(r, state, args); err != nil {
 				return err
-			})
-		if err != nil {
-			return err
+			}
+			if state != order.Paid {
+				continue
+			}
+			if err := s.addSold(r, args); err != nil {
+				return err
+			}
 		}
 	}
-	paid := []any{shop, order.Paid.String(), s.from, s.to}
+	return nil
+}
+
+func (s *summary) addDays(r reader, state order.State, args []any) error {
+	return r.query(fmt.Sprintf("SELECT o.created / %[1]d, count(*), sum(o.total) FROM %[2]s GROUP BY o.created / %[1]d", quarter, soldBy),
+		args, func(rows *sql.Rows) error {
+			var (
+				quarters, money int64
+				n               int
+			)
+			err := rows.Scan(&quarters, &n, &money)
+			s.addDay(time.UnixMilli(quarters*quarter), state, n, order.Money(money))
+			return err
+		})
+}
+
+// addSold adds pay times and products of paid orders.
+func (s *summary) addSold(r reader, args []any) error {
 	if err := r.query(`SELECT CASE WHEN took <= 60000 THEN 0 WHEN took <= 120000 THEN 1 WHEN took <= 300000 THEN 2 WHEN took <= 600000 THEN 3
 			WHEN took <= 1800000 THEN 4 WHEN took <= 3600000 THEN 5 WHEN took <= 86400000 THEN 6 ELSE 7 END AS bucket, count(*)
-		FROM (SELECT o.paid - o.created AS took FROM `+soldBy+`) GROUP BY bucket`, paid, func(rows *sql.Rows) error {
+		FROM (SELECT o.paid - o.created AS took FROM `+soldBy+`) GROUP BY bucket`, args, func(rows *sql.Rows) error {
 		var bucket, n int
 		err := rows.Scan(&bucket, &n)
 		s.payTimes[bucket] += n
@@ -93,7 +109,7 @@ func (s *summary) add(r reader, shop int64) error {
 	// A price is text with two decimals: without the point it is fen.
 	return r.query(`SELECT l.value ->> 'sku' AS sku, l.value ->> 'name', max(o.created), sum(l.value ->> 'qty'),
 			sum(replace(l.value ->> 'price', '.', '') * (l.value ->> 'qty'))
-		FROM (SELECT o.created, o.lines FROM `+soldBy+`) o, json_each(o.lines) l GROUP BY sku`, paid, func(rows *sql.Rows) error {
+		FROM (SELECT o.created, o.lines FROM `+soldBy+`) o, json_each(o.lines) l GROUP BY sku`, args, func(rows *sql.Rows) error {
 		var (
 			p     product
 			money int64

@@ -29,7 +29,7 @@ type op struct {
 // with the error of run, or why it could not be written. A write whose ctx
 // ends before it began is not executed.
 func (s *Store) write(ctx context.Context, run func(*tx) error) error {
-	if err := s.ready(ctx); err != nil {
+	if err := s.over(ctx); err != nil {
 		return err
 	}
 	o := &op{run: run, done: make(chan error, 1)}
@@ -196,6 +196,9 @@ func (t *tx) call(run func(*tx) error) (err error) {
 
 // begin starts a transaction, on a new connection if the old one is in doubt.
 func (w *writer) begin() error {
+	if err := w.s.inPlace(); err != nil {
+		return err
+	}
 	if w.conn == nil {
 		if err := w.connect(context.Background()); err != nil {
 			return unavailable(nil, classify(err))
