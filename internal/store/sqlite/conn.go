@@ -2,28 +2,53 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
-// conn is a connection with the statements prepared on it so far. Statements
-// run without a context: each is short, and one given up halfway would leave
-// the transaction in doubt.
+// conn is a connection that writes. It does without database/sql and its
+// driver, whose locks and copies cost as much as the statements themselves.
 type conn struct {
-	*sql.Conn
-	stmts map[string]*sql.Stmt
+	*sqlite.Conn // for one goroutine at a time
+	stmts        map[string]*sqlite.Stmt
 }
 
-func (c *conn) prepare(query string) (*sql.Stmt, error) {
-	if stmt := c.stmts[query]; stmt != nil {
-		return stmt, nil
+// scanner is a row of a result.
+type scanner interface {
+	// Scan copies the columns into what dest points to. It refuses a value
+	// of another type.
+	Scan(dest ...any) error
+}
+
+// connect opens the file, which must be there. What pragmas say holds until
+// the connection is closed.
+func connect(file string, pragmas ...string) (*conn, error) {
+	sc, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, coded(err)
 	}
-	stmt, err := c.PrepareContext(context.Background(), query)
+	c := &conn{sc, make(map[string]*sqlite.Stmt)}
+	for _, p := range pragmas {
+		if err := c.run("PRAGMA "+p, nil, nil); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// prepare returns the statement of a query, at its start. All are kept until
+// the connection is closed.
+func (c *conn) prepare(query string) (*sqlite.Stmt, error) {
+	if stmt := c.stmts[query]; stmt != nil {
+		return stmt, stmt.Reset()
+	}
+	stmt, err := c.Prepare(query)
 	if err != nil {
 		return nil, err
 	}
@@ -31,35 +56,105 @@ func (c *conn) prepare(query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (c *conn) exec(query string, args ...any) (rows int64, err error) {
+// run runs a statement and calls row for every row of its result.
+func (c *conn) run(query string, args []any, row func(scanner) error) error {
 	stmt, err := c.prepare(query)
 	if err != nil {
-		return 0, err
+		return coded(err)
 	}
-	res, err := stmt.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
+	if n := stmt.BindParamCount(); n != len(args) {
+		panic(fmt.Sprintf("%d arguments for the %d parameters of %s", len(args), n, query))
 	}
-	return res.RowsAffected()
+	for i, arg := range args {
+		bind(stmt, i+1, arg)
+	}
+	for {
+		more, err := stmt.Step()
+		if err != nil {
+			return coded(err)
+		}
+		if !more {
+			return nil
+		}
+		if row == nil {
+			continue
+		}
+		if err := row(current{stmt}); err != nil {
+			_ = stmt.Reset()
+			return corrupt(err)
+		}
+	}
 }
 
-func (c *conn) query(query string, args []any, scan func(*sql.Rows) error) error {
-	stmt, err := c.prepare(query)
-	if err != nil {
-		return err
+// exec runs a statement and returns how many rows it changed.
+func (c *conn) exec(query string, args ...any) (rows int, err error) {
+	if err := c.run(query, args, nil); err != nil {
+		return 0, err
 	}
-	rows, err := stmt.QueryContext(context.Background(), args...)
-	if err != nil {
-		return err
+	return c.Changes(), nil
+}
+
+func (c *conn) query(query string, args []any, scan func(scanner) error) error {
+	return c.run(query, args, scan)
+}
+
+func bind(stmt *sqlite.Stmt, i int, arg any) {
+	switch v := arg.(type) {
+	case string:
+		stmt.BindText(i, v)
+	case []byte:
+		stmt.BindBytes(i, v)
+	case int64:
+		stmt.BindInt64(i, v)
+	case int:
+		stmt.BindInt64(i, int64(v))
+	case bool:
+		stmt.BindBool(i, v)
+	default:
+		panic(fmt.Sprintf("binding a %T", arg))
 	}
-	return scanAll(rows, scan)
+}
+
+// current is the row that a statement stands at.
+type current struct{ *sqlite.Stmt }
+
+func (r current) Scan(dest ...any) error {
+	for i, d := range dest {
+		typ, fits := r.ColumnType(i), false
+		switch d := d.(type) {
+		case *string:
+			if fits = typ == sqlite.TypeText; fits {
+				*d = r.ColumnText(i)
+			}
+		case *[]byte:
+			if fits = typ == sqlite.TypeText || typ == sqlite.TypeBlob; fits {
+				*d = make([]byte, r.ColumnLen(i))
+				r.ColumnBytes(i, *d)
+			}
+		case *int64:
+			if fits = typ == sqlite.TypeInteger; fits {
+				*d = r.ColumnInt64(i)
+			}
+		case *int:
+			if fits = typ == sqlite.TypeInteger; fits {
+				*d = r.ColumnInt(i)
+			}
+		case *bool:
+			if fits = typ == sqlite.TypeInteger; fits {
+				*d = r.ColumnBool(i)
+			}
+		}
+		if !fits {
+			return fmt.Errorf("column %d is %s, which does not fit a %T", i, typ, d)
+		}
+	}
+	return nil
 }
 
 // begin takes the write lock, trying every millisecond until timeout.
 func (c *conn) begin(ctx context.Context, timeout time.Duration) error {
 	for deadline := time.Now().Add(timeout); ; {
-		_, err := c.exec("BEGIN IMMEDIATE")
+		err := c.run("BEGIN IMMEDIATE", nil, nil)
 		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
 			return err
 		}
@@ -71,16 +166,10 @@ func (c *conn) begin(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-func (c *conn) close() error {
-	for _, stmt := range c.stmts {
-		_ = stmt.Close()
-	}
-	return c.Close()
-}
-
 // setUp makes the connection one that can write, and the schema if need be. It
 // changes nothing in a file that is not ours.
 func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
+	c.SetBusyTimeout(timeout)
 	if _, _, err := c.version(); err != nil {
 		return err
 	}
@@ -93,9 +182,7 @@ func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
 	}
 	// From here on begin waits, not SQLite, whose waits grow ever longer and
 	// starve beside a busy process.
-	if _, err := c.exec("PRAGMA busy_timeout = 0"); err != nil {
-		return err
-	}
+	c.SetBusyTimeout(0)
 	if err := c.migrate(ctx, timeout); err != nil {
 		return err
 	}
@@ -106,6 +193,5 @@ func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
 	if _, err := c.exec("UPDATE ping SET at = at WHERE n = 0"); err != nil {
 		return err
 	}
-	_, err := c.exec("COMMIT")
-	return err
+	return c.run("COMMIT", nil, nil)
 }

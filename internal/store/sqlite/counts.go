@@ -53,7 +53,7 @@ func (t *tx) writeCounts() error {
 			_, err = t.exec(`INSERT INTO clients (shop, client, pending) VALUES (?, ?, ?)
 				ON CONFLICT DO UPDATE SET pending = pending + excluded.pending`, of.shop, of.client, n)
 		case n < 0:
-			var gone int64
+			var gone int
 			gone, err = t.exec("DELETE FROM clients WHERE shop = ? AND client = ? AND pending <= ?", of.shop, of.client, -n)
 			if err == nil && gone == 0 {
 				_, err = t.exec("UPDATE clients SET pending = pending + ? WHERE shop = ? AND client = ?", n, of.shop, of.client)

@@ -6,28 +6,45 @@ import (
 	"io/fs"
 	"syscall"
 
-	"modernc.org/sqlite"
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
 var errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
 
-// code is SQLite's primary result code of err, 0 if it is no error of SQLite's.
-func code(err error) int {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return 0
-	}
-	return e.Code() & 0xff
+// codedError is an error of a connection with SQLite's extended result code.
+type codedError struct {
+	error
+	code int
 }
+
+func (e *codedError) Unwrap() error { return e.error }
+
+func coded(err error) error { return &codedError{err, int(sqlite.ErrCode(err))} }
+
+// extendedCode is SQLite's own code of err, 0 if it is no error of SQLite's.
+func extendedCode(err error) int {
+	var c *codedError
+	var d *driver.Error
+	switch {
+	case errors.As(err, &c):
+		return c.code
+	case errors.As(err, &d):
+		return d.Code()
+	}
+	return 0
+}
+
+// code is SQLite's primary result code of err, 0 if it is no error of SQLite's.
+func code(err error) int { return extendedCode(err) & 0xff }
 
 // classify wraps what the contract wants to know around an error of SQLite's
 // or of the file system's. Other errors are returned as they are.
 func classify(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_DATATYPE {
+	if extendedCode(err) == sqlite3.SQLITE_CONSTRAINT_DATATYPE {
 		return unavailable(store.ErrCorrupt, err) // a row that is there holds what no write of ours could put
 	}
 	switch code(err) {

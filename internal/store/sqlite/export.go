@@ -28,7 +28,7 @@ func (s *Store) Export(ctx context.Context, after string, n int) (page []store.R
 
 func (r reader) export(after string, n int) ([]store.Record, error) {
 	var ids []string
-	if err := r.query("SELECT id FROM orders WHERE id > ? ORDER BY id LIMIT ?", []any{after, n}, func(rows *sql.Rows) error {
+	if err := r.query("SELECT id FROM orders WHERE id > ? ORDER BY id LIMIT ?", []any{after, n}, func(rows scanner) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)
@@ -46,7 +46,7 @@ func (r reader) export(after string, n int) ([]store.Record, error) {
 		return nil, err
 	}
 	args := []any{string(list)}
-	if err := r.query(selectOrder+"WHERE o.id"+inList, args, func(rows *sql.Rows) error {
+	if err := r.query(selectOrder+"WHERE o.id"+inList, args, func(rows scanner) error {
 		o, err := scanOrder(rows)
 		if err == nil {
 			place[o.ID].Order, place[o.ID].NextQuery = o.Order, at(o.next)
@@ -55,7 +55,7 @@ func (r reader) export(after string, n int) ([]store.Record, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.query("SELECT id, history FROM orders WHERE id"+inList, args, func(rows *sql.Rows) error {
+	if err := r.query("SELECT id, history FROM orders WHERE id"+inList, args, func(rows scanner) error {
 		var (
 			id   string
 			text sql.RawBytes
@@ -68,7 +68,7 @@ func (r reader) export(after string, n int) ([]store.Record, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.query("SELECT order_id, id, type, at, payload FROM events WHERE order_id"+inList+"ORDER BY order_id, id", args, func(rows *sql.Rows) error {
+	if err := r.query("SELECT order_id, id, type, at, payload FROM events WHERE order_id"+inList+"ORDER BY order_id, id", args, func(rows scanner) error {
 		var (
 			e    store.Event
 			id   string
@@ -102,7 +102,7 @@ func (r reader) exportDeliveries(place map[string]*store.Record, args []any) err
 	if err != nil {
 		return err
 	}
-	if err := r.query("SELECT delivery, at, took, status, answer FROM attempts WHERE delivery"+inList+"ORDER BY delivery, seq", []any{string(list)}, func(rows *sql.Rows) error {
+	if err := r.query("SELECT delivery, at, took, status, answer FROM attempts WHERE delivery"+inList+"ORDER BY delivery, seq", []any{string(list)}, func(rows scanner) error {
 		var of int64
 		a, err := scanAttempt(rows, &of)
 		if err == nil {
@@ -121,7 +121,7 @@ func (r reader) exportDeliveries(place map[string]*store.Record, args []any) err
 
 // ExportQuestions is [store.Exporter].ExportQuestions.
 func (s *Store) ExportQuestions(ctx context.Context) (all []store.Question, err error) {
-	err = s.reader(ctx).query("SELECT merchant, asked, amount, at FROM balances ORDER BY merchant", nil, func(rows *sql.Rows) error {
+	err = s.reader(ctx).query("SELECT merchant, asked, amount, at FROM balances ORDER BY merchant", nil, func(rows scanner) error {
 		var (
 			q           store.Question
 			asked, when int64

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -42,8 +41,8 @@ func parseKey(cursor string) (key, error) {
 	return key{created: n, id: id}, nil
 }
 
-func appendKeys(keys *[]key) func(*sql.Rows) error {
-	return func(rows *sql.Rows) error {
+func appendKeys(keys *[]key) func(scanner) error {
+	return func(rows scanner) error {
 		var k key
 		err := rows.Scan(&k.created, &k.id)
 		*keys = append(*keys, k)
@@ -110,7 +109,7 @@ func (r reader) orders(keys []key) ([]order.Order, error) {
 		return nil, err
 	}
 	page := make([]order.Order, len(keys))
-	err = r.query(selectOrder+"WHERE o.id IN (SELECT value FROM json_each(?))", []any{string(list)}, func(rows *sql.Rows) error {
+	err = r.query(selectOrder+"WHERE o.id IN (SELECT value FROM json_each(?))", []any{string(list)}, func(rows scanner) error {
 		o, err := scanOrder(rows)
 		if err != nil {
 			return err
@@ -211,7 +210,7 @@ func text(s string) (where string, args []any) {
 
 // shops returns the number of one shop, or of all if name is empty.
 func (r reader) shops(name string) (numbers []int64, err error) {
-	err = r.query("SELECT n FROM shops WHERE ?1 = '' OR name = ?1", []any{name}, func(rows *sql.Rows) error {
+	err = r.query("SELECT n FROM shops WHERE ?1 = '' OR name = ?1", []any{name}, func(rows scanner) error {
 		var n int64
 		err := rows.Scan(&n)
 		numbers = append(numbers, n)

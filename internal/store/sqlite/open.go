@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,12 +95,7 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 		stopped:  make(chan struct{}),
 	}
 	w := &writer{s: s, shops: make(map[string]int64)}
-	if w.db, err = sql.Open("sqlite", s.dsn+"&_pragma=cache_size(-32000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)"); err != nil {
-		return nil, err
-	}
-	w.db.SetMaxIdleConns(0) // a connection given back is closed, not kept
 	if err := w.connect(ctx); err != nil {
-		w.db.Close()
 		return nil, readOnly(file, err)
 	}
 	if s.opened, err = os.Stat(file); err != nil {
@@ -120,14 +116,18 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 	return s, nil
 }
 
-// dsn names the file in the driver's way, with what holds for every connection.
+// pragmas are what holds for every connection.
+var pragmas = []string{"synchronous = FULL", "cell_size_check = 1", "trusted_schema = 0"}
+
+// dsn names the file in the driver's way.
 func dsn(file string) string {
 	path := filepath.ToSlash(file)
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // C:/…
 	}
 	u := url.URL{Scheme: "file", Path: path}
-	return u.String() + "?_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=cell_size_check(1)&_pragma=trusted_schema(0)"
+	q := url.Values{"_pragma": slices.Concat(pragmas, []string{"busy_timeout = 5000"})}
+	return u.String() + "?" + q.Encode()
 }
 
 // makeFile makes the file if it is not there. It must not open one that is:

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,7 +22,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, target string, now time.Tim
 		var page []int64
 		err := s.reader(ctx).query(`SELECT n FROM deliveries INDEXED BY deliveries_due
 			WHERE state = 'pending' AND target = ? AND next <= ? AND n > ? ORDER BY n LIMIT ?`,
-			[]any{target, ms(now), last, max(n, claimPage)}, func(rows *sql.Rows) error {
+			[]any{target, ms(now), last, max(n, claimPage)}, func(rows scanner) error {
 				err := rows.Scan(&last)
 				page = append(page, last)
 				return err
@@ -73,7 +72,7 @@ func (s *Store) claimDeliveries(ctx context.Context, page []int64, now, until ti
 func readDeliveries(q querier, list *[]store.Delivery, where string, args ...any) error {
 	return q.query(`SELECT d.n, s.name, d.order_id, d.event_id, e.type, d.target, d.state, d.attempts, d.next, d.created, e.payload
 		FROM deliveries d JOIN shops s ON s.n = d.shop JOIN events e ON e.order_id = d.order_id AND e.id = d.event_id `+where, args,
-		func(rows *sql.Rows) error {
+		func(rows scanner) error {
 			var (
 				d                store.Delivery
 				n, next, created int64
@@ -151,7 +150,7 @@ func (s *Store) PendingTargets(ctx context.Context) (targets []string, err error
 			SELECT min(target) FROM deliveries WHERE state = 'pending'
 			UNION ALL
 			SELECT (SELECT min(target) FROM deliveries WHERE state = 'pending' AND target > t.target) FROM t WHERE t.target IS NOT NULL
-		) SELECT target FROM t WHERE target IS NOT NULL`, nil, func(rows *sql.Rows) error {
+		) SELECT target FROM t WHERE target IS NOT NULL`, nil, func(rows scanner) error {
 		var target string
 		err := rows.Scan(&target)
 		targets = append(targets, target)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
@@ -21,7 +20,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, n int) (int, error)
 		var ids []string
 		page := min(n-purged, purgePage)
 		err := s.reader(ctx).query("SELECT o.id FROM shops s CROSS JOIN orders o INDEXED BY orders_by_list ON o.shop = s.n WHERE "+purgeable+" LIMIT ?",
-			[]any{bound(before), page}, func(rows *sql.Rows) error {
+			[]any{bound(before), page}, func(rows scanner) error {
 				var id string
 				err := rows.Scan(&id)
 				ids = append(ids, id)

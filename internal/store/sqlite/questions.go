@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -152,7 +151,7 @@ func (s *Store) SaveBalance(ctx context.Context, b store.Balance) error {
 func (s *Store) Balance(ctx context.Context, merchant string) (store.Balance, error) {
 	b := store.Balance{Merchant: merchant}
 	found := false
-	err := s.reader(ctx).query("SELECT amount, at FROM balances WHERE merchant = ? AND at <> 0", []any{merchant}, func(rows *sql.Rows) error {
+	err := s.reader(ctx).query("SELECT amount, at FROM balances WHERE merchant = ? AND at <> 0", []any{merchant}, func(rows scanner) error {
 		var kept int64
 		found = true
 		err := rows.Scan(&b.Amount, &kept)

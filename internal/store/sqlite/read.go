@@ -39,7 +39,7 @@ func at(ms int64) time.Time {
 
 // querier is the writer's connection or one that reads.
 type querier interface {
-	query(query string, args []any, scan func(*sql.Rows) error) error
+	query(query string, args []any, scan func(scanner) error) error
 }
 
 // reader reads committed data. With a tx all its queries see the same state.
@@ -61,7 +61,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(reader) error) error {
 	return fn(reader{s: s, ctx: ctx, tx: tx})
 }
 
-func (r reader) query(query string, args []any, scan func(*sql.Rows) error) error {
+func (r reader) query(query string, args []any, scan func(scanner) error) error {
 	stmt, err := r.s.prepare(r.ctx, query)
 	if err != nil {
 		return r.s.readError(r.ctx, err)
@@ -125,7 +125,7 @@ func (s *Store) readError(ctx context.Context, err error) error {
 }
 
 // scanAll calls scan for every row. A value that scan cannot take is damage.
-func scanAll(rows *sql.Rows, scan func(*sql.Rows) error) error {
+func scanAll(rows *sql.Rows, scan func(scanner) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
@@ -137,7 +137,7 @@ func scanAll(rows *sql.Rows, scan func(*sql.Rows) error) error {
 
 // one runs a query of at most one row and returns whether there was one.
 func one(q querier, query string, args []any, dest ...any) (found bool, err error) {
-	err = q.query(query, args, func(rows *sql.Rows) error {
+	err = q.query(query, args, func(rows scanner) error {
 		found = true
 		return rows.Scan(dest...)
 	})
@@ -155,7 +155,7 @@ type row struct {
 	next int64
 }
 
-func scanOrder(rows *sql.Rows) (*row, error) {
+func scanOrder(rows scanner) (*row, error) {
 	var (
 		o                                                                    row
 		state                                                                string
@@ -189,7 +189,7 @@ func scanOrder(rows *sql.Rows) (*row, error) {
 
 // find reads one order. It returns nil if the id is unknown.
 func find(q querier, id string) (o *row, err error) {
-	err = q.query(selectOrder+"WHERE o.id = ?", []any{id}, func(rows *sql.Rows) error {
+	err = q.query(selectOrder+"WHERE o.id = ?", []any{id}, func(rows scanner) error {
 		o, err = scanOrder(rows)
 		return err
 	})

@@ -47,7 +47,7 @@ func (s *Store) Detail(ctx context.Context, id string) (*order.Order, []store.De
 }
 
 func (r reader) history(id string) (entries []order.Entry, err error) {
-	err = r.query("SELECT history FROM orders WHERE id = ?", []any{id}, func(rows *sql.Rows) error {
+	err = r.query("SELECT history FROM orders WHERE id = ?", []any{id}, func(rows scanner) error {
 		var text sql.RawBytes
 		if err := rows.Scan(&text); err != nil {
 			return err
@@ -59,7 +59,7 @@ func (r reader) history(id string) (entries []order.Entry, err error) {
 }
 
 func (r reader) attempts(deliveryID string) (log []store.Attempt, err error) {
-	err = r.query("SELECT at, took, status, answer FROM attempts WHERE delivery = ? ORDER BY seq", []any{deliveryID}, func(rows *sql.Rows) error {
+	err = r.query("SELECT at, took, status, answer FROM attempts WHERE delivery = ? ORDER BY seq", []any{deliveryID}, func(rows scanner) error {
 		a, err := scanAttempt(rows)
 		log = append(log, a)
 		return err
@@ -68,7 +68,7 @@ func (r reader) attempts(deliveryID string) (log []store.Attempt, err error) {
 }
 
 // scanAttempt reads what comes before an attempt, and the attempt.
-func scanAttempt(rows *sql.Rows, before ...any) (a store.Attempt, err error) {
+func scanAttempt(rows scanner, before ...any) (a store.Attempt, err error) {
 	var when int64
 	err = rows.Scan(append(before, &when, &a.Took, &a.Status, &a.Answer)...)
 	a.At = at(when)
@@ -106,7 +106,7 @@ func (s *Store) Deliveries(ctx context.Context, shop, state, cursor string, n in
 		for _, shop := range shops {
 			for _, state := range states {
 				if err := r.query("SELECT n FROM deliveries WHERE shop = ? AND state = ? AND n < ? ORDER BY n DESC LIMIT ?",
-					[]any{shop, state, last, n + 1}, func(rows *sql.Rows) error {
+					[]any{shop, state, last, n + 1}, func(rows scanner) error {
 						var number int64
 						err := rows.Scan(&number)
 						numbers = append(numbers, number)
@@ -142,7 +142,7 @@ func (s *Store) Orphans(ctx context.Context, shop, cursor string, n int) (page [
 	}
 	err = s.reader(ctx).query(`SELECT o.n, s.name, o.order_id, o.payid, o.orderuid, o.paymoney, o.realpay, o.at, o.seen
 		FROM orphans o JOIN shops s ON s.n = o.shop WHERE (?1 = '' OR s.name = ?1) AND o.n < ? ORDER BY o.n DESC LIMIT ?`,
-		[]any{shop, last, n + 1}, func(rows *sql.Rows) error {
+		[]any{shop, last, n + 1}, func(rows scanner) error {
 			var (
 				o            store.Orphan
 				number, when int64
@@ -172,7 +172,7 @@ func (s *Store) Stats(ctx context.Context) (*store.Stats, error) {
 		OutboxOldest:  make(map[string]time.Time),
 	}
 	err := s.snapshot(ctx, func(r reader) error {
-		if err := r.query("SELECT name, pending, review, (SELECT count(*) FROM orphans WHERE shop = s.n) FROM shops s", nil, func(rows *sql.Rows) error {
+		if err := r.query("SELECT name, pending, review, (SELECT count(*) FROM orphans WHERE shop = s.n) FROM shops s", nil, func(rows scanner) error {
 			var (
 				shop                     string
 				pending, review, orphans int
@@ -186,7 +186,7 @@ func (s *Store) Stats(ctx context.Context) (*store.Stats, error) {
 		}); err != nil {
 			return err
 		}
-		return r.query("SELECT target, count(*), min(created) FROM deliveries WHERE state = 'pending' GROUP BY target", nil, func(rows *sql.Rows) error {
+		return r.query("SELECT target, count(*), min(created) FROM deliveries WHERE state = 'pending' GROUP BY target", nil, func(rows scanner) error {
 			var (
 				target string
 				n      int

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
@@ -153,7 +155,7 @@ func (c *conn) migrate(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 		if err := c.migrateOne(); err != nil {
-			_, _ = c.exec("ROLLBACK") // may be rolled back already
+			_ = c.run("ROLLBACK", nil, nil) // may be rolled back already
 			return err
 		}
 	}
@@ -167,12 +169,11 @@ func (c *conn) migrateOne() error {
 	}
 	if !newest {
 		step := fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", migrations[v], applicationID, v+1)
-		if _, err := c.ExecContext(context.Background(), step); err != nil {
-			return fmt.Errorf("migrating to schema %d: %w", v+1, err)
+		if err := sqlitex.ExecuteScript(c.Conn, step, nil); err != nil {
+			return fmt.Errorf("migrating to schema %d: %w", v+1, coded(err))
 		}
 	}
-	_, err = c.exec("COMMIT")
-	return err
+	return c.run("COMMIT", nil, nil)
 }
 
 // version reads the version of the file's schema, and whether it is the

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"slices"
@@ -83,7 +82,7 @@ func (s *summary) add(r reader, shop int64) error {
 
 func (s *summary) addDays(r reader, state order.State, args []any) error {
 	return r.query(fmt.Sprintf("SELECT o.created / %[1]d, count(*), sum(o.total) FROM %[2]s GROUP BY o.created / %[1]d", quarter, soldBy),
-		args, func(rows *sql.Rows) error {
+		args, func(rows scanner) error {
 			var (
 				quarters, money int64
 				n               int
@@ -98,7 +97,7 @@ func (s *summary) addDays(r reader, state order.State, args []any) error {
 func (s *summary) addSold(r reader, args []any) error {
 	if err := r.query(`SELECT CASE WHEN took <= 60000 THEN 0 WHEN took <= 120000 THEN 1 WHEN took <= 300000 THEN 2 WHEN took <= 600000 THEN 3
 			WHEN took <= 1800000 THEN 4 WHEN took <= 3600000 THEN 5 WHEN took <= 86400000 THEN 6 ELSE 7 END AS bucket, count(*)
-		FROM (SELECT o.paid - o.created AS took FROM `+soldBy+`) GROUP BY bucket`, args, func(rows *sql.Rows) error {
+		FROM (SELECT o.paid - o.created AS took FROM `+soldBy+`) GROUP BY bucket`, args, func(rows scanner) error {
 		var bucket, n int
 		err := rows.Scan(&bucket, &n)
 		s.payTimes[bucket] += n
@@ -109,7 +108,7 @@ func (s *summary) addSold(r reader, args []any) error {
 	// A price is text with two decimals: without the point it is fen.
 	return r.query(`SELECT l.value ->> 'sku' AS sku, l.value ->> 'name', max(o.created), sum(l.value ->> 'qty'),
 			sum(replace(l.value ->> 'price', '.', '') * (l.value ->> 'qty'))
-		FROM (SELECT o.created, o.lines FROM `+soldBy+`) o, json_each(o.lines) l GROUP BY sku`, args, func(rows *sql.Rows) error {
+		FROM (SELECT o.created, o.lines FROM `+soldBy+`) o, json_each(o.lines) l GROUP BY sku`, args, func(rows scanner) error {
 		var (
 			p     product
 			money int64

@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -61,7 +61,6 @@ func (s *Store) write(ctx context.Context, run func(*tx) error) error {
 // writer owns the one connection that writes. Only its own goroutine uses it.
 type writer struct {
 	s     *Store
-	db    *sql.DB
 	conn  *conn            // nil: to be made again
 	shops map[string]int64 // those that are on disk
 	seen  int64            // data_version of conn, 0: not read yet
@@ -154,7 +153,7 @@ func (w *writer) together(ops []*op) bool {
 	}
 	err := t.writeCounts()
 	if err == nil {
-		_, err = w.conn.exec("COMMIT")
+		err = w.conn.run("COMMIT", nil, nil)
 	}
 	if err != nil {
 		w.rollback(err)
@@ -214,7 +213,7 @@ func (w *writer) begin() error {
 // rollback ends a transaction that failed for err. SQLite may have ended it
 // itself, which shows as an error here.
 func (w *writer) rollback(err error) {
-	if _, rollbackErr := w.conn.exec("ROLLBACK"); rollbackErr != nil {
+	if w.conn.run("ROLLBACK", nil, nil) != nil {
 		w.drop()
 		return
 	}
@@ -232,7 +231,7 @@ func (w *writer) doubt(err error) {
 
 func (w *writer) drop() {
 	if w.conn != nil {
-		_ = w.conn.close()
+		_ = w.conn.Close()
 		w.conn = nil
 	}
 }
@@ -261,7 +260,7 @@ func (t *tx) damaged(err error) bool {
 }
 
 // exec runs a statement and returns how many rows it changed.
-func (t *tx) exec(query string, args ...any) (rows int64, err error) {
+func (t *tx) exec(query string, args ...any) (rows int, err error) {
 	rows, err = t.w.conn.exec(query, args...)
 	if err != nil {
 		t.fault = err
@@ -273,7 +272,7 @@ func (t *tx) exec(query string, args ...any) (rows int64, err error) {
 	return rows, nil
 }
 
-func (t *tx) query(query string, args []any, scan func(*sql.Rows) error) error {
+func (t *tx) query(query string, args []any, scan func(scanner) error) error {
 	err := t.w.conn.query(query, args, scan)
 	if code(err) != 0 {
 		t.fault = err
@@ -283,13 +282,13 @@ func (t *tx) query(query string, args []any, scan func(*sql.Rows) error) error {
 
 // connect makes the connection, and the schema if it is not there yet.
 func (w *writer) connect(ctx context.Context) error {
-	sc, err := w.db.Conn(ctx)
+	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = -32000", "temp_store = MEMORY",
+		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864"})...)
 	if err != nil {
 		return err
 	}
-	c := &conn{Conn: sc, stmts: make(map[string]*sql.Stmt)}
 	if err := c.setUp(ctx, w.s.busyTimeout); err != nil {
-		return errors.Join(err, c.close())
+		return errors.Join(err, c.Close())
 	}
 	// The new connection's data_version does not compare with the old one's.
 	w.conn, w.seen = c, 0
@@ -299,10 +298,8 @@ func (w *writer) connect(ctx context.Context) error {
 
 // close writes the log into the main file and closes the connection.
 func (w *writer) close() error {
-	var err error
-	if w.conn != nil {
-		_, err = w.conn.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-		err = errors.Join(err, w.conn.close())
+	if w.conn == nil {
+		return nil
 	}
-	return classify(errors.Join(err, w.db.Close()))
+	return classify(errors.Join(w.conn.run("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil), w.conn.Close()))
 }
