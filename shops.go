@@ -245,8 +245,14 @@ func (s *shop) placeholders(r *http.Request, repl *caddy.Replacer, route, rest s
 		case "http.checkout.route":
 			return route, true
 		case placeholderState:
+			if state := caddyhttp.GetVar(r.Context(), placeholderState); state != nil {
+				return state, true
+			}
 			return s.notified(r, repl, route), true
 		case placeholderOrderID:
+			if id := caddyhttp.GetVar(r.Context(), placeholderOrderID); id != nil {
+				return id, true
+			}
 			id := strings.TrimPrefix(rest, "/return/")
 			if route == "status" {
 				id = r.URL.Query().Get("orderid")
@@ -260,7 +266,7 @@ func (s *shop) placeholders(r *http.Request, repl *caddy.Replacer, route, rest s
 	}
 }
 
-// Placeholders that a request gets when its order is known.
+// Placeholders, and variables that a request gets when its order is known.
 const (
 	placeholderOrderID = "http.checkout.order_id"
 	placeholderState   = "http.checkout.state"
@@ -268,13 +274,12 @@ const (
 
 // seen is [handlers.Config].Seen.
 func seen(r *http.Request, id string, o *order.Order) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok || !order.ValidID(id) {
+	if !order.ValidID(id) {
 		return
 	}
-	repl.Set(placeholderOrderID, id)
+	caddyhttp.SetVar(r.Context(), placeholderOrderID, id)
 	if o != nil {
-		repl.Set(placeholderState, o.State.String())
+		caddyhttp.SetVar(r.Context(), placeholderState, o.State.String())
 	}
 }
 
