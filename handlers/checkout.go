@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"html"
 	"html/template"
@@ -66,7 +67,11 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	s.c.Seen(r, o.ID, o)
 	w.Header().Add("Vary", "Accept, Accept-Language")
 	if wantsJSON(r) {
-		writeJSON(w, r, http.StatusOK, formJSON(o, form))
+		b := buffers.Get().(*bytes.Buffer)
+		defer buffers.Put(b)
+		b.Reset()
+		b.Write(appendForm(b.AvailableBuffer(), o, form))
+		writeJSON(w, r, http.StatusOK, b.Bytes())
 		return
 	}
 	s.render(w, r, l, page{
@@ -112,9 +117,9 @@ func inputs(form *gateway.PayForm) template.HTML {
 	return template.HTML(b)
 }
 
-// formJSON is the signed form for a script, which sends the buyer there.
-func formJSON(o *order.Order, form *gateway.PayForm) []byte {
-	b := append(make([]byte, 0, 1024), `{"orderid":`...)
+// appendForm appends the signed form for a script, which sends the buyer there.
+func appendForm(b []byte, o *order.Order, form *gateway.PayForm) []byte {
+	b = append(b, `{"orderid":`...)
 	b = appendString(b, o.ID)
 	b = append(b, `,"action":`...)
 	b = appendString(b, form.Action)

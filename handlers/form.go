@@ -1,8 +1,8 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -82,8 +82,11 @@ func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return nil, errMalformed
 	}
+	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
 	done := hurry(w)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	_, err = b.ReadFrom(http.MaxBytesReader(w, r.Body, maxForm))
 	done()
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge
@@ -91,7 +94,7 @@ func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
 	if err != nil {
 		return nil, errMalformed
 	}
-	return parsePairs(string(body))
+	return parsePairs(b.String())
 }
 
 // wishes takes the items out of a form. The n-th qty belongs to the n-th sku;
