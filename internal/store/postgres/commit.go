@@ -187,20 +187,18 @@ func (s *Store) alone(o *op) {
 // final reports whether err ends what waited patiently.
 func final(err error) bool { return hopeless(err) || code(err) == codeLocked }
 
-// finish tells of ops that were committed, except those in left.
+// finish tells of ops that were committed, except those in left, which have no
+// notice.
 func (s *Store) finish(ops, left []*op) {
 	later := make(map[*op]bool, len(left))
 	for _, o := range left {
 		later[o] = true
 	}
+	s.tell(notices(ops))
 	for _, o := range ops {
-		if later[o] {
-			continue
+		if !later[o] {
+			close(o.done)
 		}
-		if o.notice != nil {
-			s.Publish(*o.notice)
-		}
-		close(o.done)
 	}
 }
 
@@ -208,6 +206,7 @@ func (s *Store) finish(ops, left []*op) {
 // watches is woken to look.
 func (s *Store) fail(ops []*op, err error) {
 	if errors.Is(err, errUnknown) {
+		s.recent.ForgetAll()
 		s.WakeAll()
 	}
 	for _, o := range ops {

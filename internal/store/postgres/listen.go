@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"strings"
 	"time"
@@ -15,13 +16,32 @@ const (
 	// maxPayload keeps a notice under the 8000 bytes that NOTIFY takes.
 	maxPayload = 7900
 
-	// silence is how long a listening connection may say nothing before it is
-	// tried.
-	silence = 10 * time.Second
+	// changedMore says instead of notices that more has changed than fits.
+	changedMore = "[]"
+
+	// pulse is how often the listening connection is asked for a sign of life,
+	// trust how long one lets orders be taken from memory, and amnesia how often
+	// all are forgotten nevertheless: a change by hand gives no notice.
+	pulse   = time.Second
+	trust   = 3 * time.Second
+	amnesia = time.Minute
 
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = time.Second
 )
+
+// rename makes this node another, so that it hears what it cannot know of: a
+// transaction that was under way under its old name.
+func (s *Store) rename() {
+	name := rand.Text()
+	s.node.Store(&name)
+}
+
+// hears reports whether the changes that other nodes make come to be known.
+func (s *Store) hears() bool {
+	last := s.heard.Load()
+	return last != nil && time.Since(*last) < trust
+}
 
 // payloads are the notices in as few payloads as hold them: the node that
 // tells, a space, and JSON.
@@ -33,9 +53,10 @@ func payloads(node string, notices []store.Notice) (list []string) {
 			n = (n + 1) / 2
 			text = node + " " + encode(notices[:n])
 		}
-		if len(text) <= maxPayload {
-			list = append(list, text)
+		if len(text) > maxPayload {
+			text = node + " " + changedMore
 		}
+		list = append(list, text)
 		notices = notices[n:]
 	}
 	return list
@@ -80,24 +101,40 @@ func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig, ready func()) e
 		defer cancel()
 		_ = c.Close(ctx) // nothing is lost with it
 	}()
-	if err := s.exec(ctx, c, "LISTEN "+s.channel); err != nil {
-		return err
+	defer s.heard.Store(nil)
+	var forgot time.Time
+	for first := true; ; first = false {
+		asked := time.Now()
+		if err := s.exec(ctx, c, "LISTEN "+s.channel); err != nil { // any statement would do to see that it is alive
+			return err
+		}
+		if first || asked.Sub(forgot) > amnesia {
+			s.recent.ForgetAll()
+			forgot = asked
+		}
+		if first {
+			ready()
+		}
+		s.heard.Store(&asked)
+		if err := s.hearFor(ctx, c, pulse); err != nil {
+			return err
+		}
 	}
-	ready()
+}
+
+// hearFor hears other nodes for as long as d.
+func (s *Store) hearFor(ctx context.Context, c *pgx.Conn, d time.Duration) error {
+	wait, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
 	for {
-		wait, cancel := context.WithTimeout(ctx, silence)
 		n, err := c.WaitForNotification(wait)
-		quiet := wait.Err() != nil && ctx.Err() == nil
-		cancel()
 		switch {
 		case err == nil:
 			s.hear(n.Payload)
-		case !quiet:
-			return err
+		case wait.Err() != nil && ctx.Err() == nil:
+			return nil
 		default:
-			if err := s.exec(ctx, c, "SELECT 1"); err != nil {
-				return err
-			}
+			return err
 		}
 	}
 }
@@ -109,17 +146,32 @@ func (s *Store) exec(ctx context.Context, c *pgx.Conn, sql string) error {
 	return err
 }
 
-// hear publishes the notices of another node. Our own were published when they
-// were committed.
+// hear tells of the notices of another node. Our own were told when they were
+// committed.
 func (s *Store) hear(payload string) {
 	node, list, _ := strings.Cut(payload, " ")
-	if node == s.node {
+	if node == *s.node.Load() {
 		return
 	}
 	var notices []store.Notice
 	if err := json.Unmarshal([]byte(list), &notices); err != nil {
 		s.log.Warn("a notice cannot be read", "error", err)
+	}
+	if len(notices) == 0 {
+		s.recent.ForgetAll()
 		return
 	}
+	s.tell(notices)
+}
+
+// tell forgets the orders that have changed and tells those who wait for it.
+func (s *Store) tell(notices []store.Notice) {
+	var changed []string
+	for _, n := range notices {
+		if !n.New {
+			changed = append(changed, n.ID)
+		}
+	}
+	s.recent.Forget(changed)
 	s.Publish(notices...)
 }

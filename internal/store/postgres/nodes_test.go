@@ -272,7 +272,8 @@ func TestPayloads(t *testing.T) {
 		notices = append(notices, store.Notice{Shop: "shop \"1\"", ID: order.NewID(t0), State: order.Paid})
 	}
 	notices = slices.Insert(notices, 150, store.Notice{Shop: string(make([]byte, 8000))}) // fits no payload
-	s, heard := &Store{node: "other"}, 0
+	s, heard := &Store{}, 0
+	s.rename()
 	feed, stop := s.Feed()
 	defer stop()
 	for _, p := range payloads("me", notices) {

@@ -19,13 +19,13 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,8 +65,10 @@ type Store struct {
 
 	pool      *pgxpool.Pool
 	log       *slog.Logger
-	node      string // tells our own notices from those of others
-	channel   string // of notices
+	node      atomic.Pointer[string] // tells our own notices from those of others
+	channel   string                 // of notices
+	recent    store.Recent
+	heard     atomic.Pointer[time.Time] // when the connection that listens last gave a sign of life; nil: there is none
 	intervals store.Intervals
 	totals    totals
 
@@ -98,10 +100,10 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	s := &Store{
 		pool:  pool,
 		log:   opts.Logger,
-		node:  rand.Text(),
 		ops:   make(chan *op, maxGroup),
 		lanes: make(chan struct{}, max(1, min(4, cfg.MaxConns/4))),
 	}
+	s.rename()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -19,6 +19,9 @@ func (s *Store) ClaimQuestion(ctx context.Context, shop, id string, now time.Tim
 	if !storable(shop) || !storable(id) {
 		return false, store.ErrNotFound
 	}
+	// Other nodes are not told: where the time of the question is remembered
+	// wrongly, the claim is refused, and this forgets it.
+	defer s.recent.Forget([]string{id})
 	// Locking the row first makes those that come at once see each other.
 	return s.claim(ctx, questionKey(id), now, interval, `
 		WITH o AS (SELECT id, asked_at FROM orders WHERE id = $1 AND shop = $4 FOR UPDATE),
@@ -82,8 +85,10 @@ func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interv
 		})
 	})
 	if err != nil {
+		s.recent.ForgetAll()
 		return nil, err
 	}
+	s.recent.Forget(column(due, func(o order.Order) string { return o.ID }))
 	for _, o := range due {
 		s.intervals.Granted(questionKey(o.ID), now, interval)
 	}

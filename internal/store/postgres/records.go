@@ -208,10 +208,15 @@ func (s *Store) Purge(ctx context.Context, before time.Time, n int) (purged int,
 					return err
 				}
 			}
+			// Of no node: this one must hear it, too, if the answer is lost.
+			if _, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel, " "+changedMore); err != nil {
+				return err
+			}
 			purged = len(ids)
 			return nil
 		})
 	})
+	s.recent.ForgetAll()
 	if err != nil {
 		return 0, err
 	}

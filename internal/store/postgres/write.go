@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,7 +27,7 @@ func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
 	}
 	var end pgx.Batch
 	end.Queue(notifyLockTimeout)
-	for _, payload := range payloads(s.node, g.notices()) {
+	for _, payload := range payloads(*s.node.Load(), slices.Concat(notices(g.created), notices(g.updates))) {
 		end.Queue("SELECT pg_notify($1, $2)", s.channel, payload)
 	}
 	var answer string
@@ -36,6 +37,7 @@ func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
 	})
 	switch err := c.SendBatch(ctx, &end).Close(); {
 	case err != nil && c.IsClosed():
+		s.rename()
 		return fmt.Errorf("%w: %w", errUnknown, err)
 	case err != nil:
 		return err
@@ -45,13 +47,11 @@ func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
 	return nil
 }
 
-// notices are those of all ops, in their order.
-func (g *group) notices() (list []store.Notice) {
-	for _, ops := range [][]*op{g.created, g.updates} {
-		for _, o := range ops {
-			if o.notice != nil {
-				list = append(list, *o.notice)
-			}
+// notices are those of ops, in their order.
+func notices(ops []*op) (list []store.Notice) {
+	for _, o := range ops {
+		if o.notice != nil {
+			list = append(list, *o.notice)
 		}
 	}
 	return list
