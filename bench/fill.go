@@ -11,7 +11,6 @@ import (
 	"github.com/caddy-checkout/checkout/internal/payment"
 	"github.com/caddy-checkout/checkout/internal/store"
 	"github.com/caddy-checkout/checkout/internal/store/sqlite"
-	"github.com/caddy-checkout/checkout/internal/webhook"
 )
 
 // fill makes a store of n paid orders, one a second until now, and returns how
@@ -65,7 +64,6 @@ func addPaid(ctx context.Context, st store.Store, shop string, at time.Time) err
 			Order:        paid,
 			Payment:      &orders.Payment{PayID: payid, PayMoney: "39.00", RealPay: "39.00", Source: orders.SourceNotify, Verdict: "paid", At: at},
 			Entries:      []orders.Entry{{At: at, Who: orders.SourceNotify, What: "paid"}},
-			Events:       []store.Event{{ID: orders.NewID(at), Type: webhook.TypePaid, At: at, Payload: webhook.Payload(webhook.TypePaid, &paid, at)}},
 			SetNextQuery: true,
 		}, nil
 	})

@@ -27,6 +27,9 @@ func coded(err error) error { return &codedError{err, int(sqlite.ErrCode(err))} 
 
 // extendedCode is SQLite's own code of err, 0 if it is no error of SQLite's.
 func extendedCode(err error) int {
+	if err == nil {
+		return 0
+	}
 	var c *codedError
 	var d *driver.Error
 	switch {
@@ -44,6 +47,9 @@ func code(err error) int { return extendedCode(err) & 0xff }
 // classify wraps what the contract wants to know around an error of SQLite's
 // or of the file system's. Other errors are returned as they are.
 func classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	if extendedCode(err) == sqlite3.SQLITE_CONSTRAINT_DATATYPE {
 		return unavailable(store.ErrCorrupt, err) // a row that is there holds what no write of ours could put
 	}

@@ -116,8 +116,9 @@ func open(ctx context.Context, file string, set settings) (_ *Store, err error) 
 	return s, nil
 }
 
-// pragmas are what holds for every connection.
-var pragmas = []string{"synchronous = FULL", "cell_size_check = 1", "trusted_schema = 0"}
+// pragmas are what holds for every connection. The size of pages is that of a
+// new file.
+var pragmas = []string{"page_size = 8192", "synchronous = FULL", "cell_size_check = 1", "trusted_schema = 0"}
 
 // dsn names the file in the driver's way.
 func dsn(file string) string {

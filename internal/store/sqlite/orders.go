@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-checkout/checkout/internal/order"
@@ -37,25 +39,13 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 				return err
 			}
 		}
-		n, err := t.exec(`INSERT INTO orders (id, shop, state, late, lines, total, title, buyer, orderuid, language, client,
-				test, created, expires, paid, note, shipped, refunded, asked, answered, answer, next, history, payments)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]') ON CONFLICT DO NOTHING`,
-			o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID, o.Language, o.Client,
-			o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt), ms(o.AskedAt),
-			ms(o.AnsweredAt), o.Answer, ms(firstQuery), history)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return store.ErrExists
+		t.orders = append(t.orders, o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID,
+			o.Language, o.Client, o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt),
+			ms(o.AskedAt), ms(o.AnsweredAt), o.Answer, ms(firstQuery), history)
+		for _, l := range o.Lines {
+			t.skus = append(t.skus, shop, l.SKU, ms(o.CreatedAt), o.ID)
 		}
 		t.count(shop, o.Client, o.State, 1)
-		for _, l := range o.Lines {
-			if _, err := t.exec("INSERT INTO order_skus (shop, sku, created, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-				shop, l.SKU, ms(o.CreatedAt), o.ID); err != nil {
-				return err
-			}
-		}
 		t.notices = append(t.notices, store.Notice{Shop: o.Shop, ID: o.ID, State: o.State, Was: o.State, New: true})
 		return nil
 	})
@@ -63,6 +53,56 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 		return fmt.Errorf("creating order: %w", err)
 	}
 	return nil
+}
+
+var (
+	insertOrders = newInsert(`INSERT INTO orders (id, shop, state, late, lines, total, title, buyer, orderuid, language, client, test,
+		created, expires, paid, note, shipped, refunded, asked, answered, answer, next, history)`, 23)
+	insertSKUs = newInsert("INSERT INTO order_skus (shop, sku, created, id)", 4)
+)
+
+// insert is a statement that inserts rows which are not there yet.
+type insert struct {
+	columns int
+	texts   [6]string // of 1, 2, 4, … rows
+}
+
+func newInsert(head string, columns int) *insert {
+	in := &insert{columns: columns}
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	for i := range in.texts {
+		in.texts[i] = head + " VALUES " + row + strings.Repeat(", "+row, 1<<i-1) + " ON CONFLICT DO NOTHING"
+	}
+	return in
+}
+
+// insert inserts the rows of which values are the columns, many with each
+// statement, and returns how many were not there yet.
+func (t *tx) insert(in *insert, values []any) (fresh int, err error) {
+	for len(values) > 0 {
+		i := min(bits.Len(uint(len(values)/in.columns)), len(in.texts)) - 1
+		some := values[:in.columns<<i]
+		n, err := t.exec(in.texts[i], some...)
+		if err != nil {
+			return 0, err
+		}
+		fresh += n
+		values = values[len(some):]
+	}
+	return fresh, nil
+}
+
+// writeOrders writes the new orders of the transaction.
+func (t *tx) writeOrders() error {
+	fresh, err := t.insert(insertOrders, t.orders)
+	if err != nil {
+		return err
+	}
+	if fresh < len(t.orders)/insertOrders.columns {
+		return store.ErrExists
+	}
+	_, err = t.insert(insertSKUs, t.skus)
+	return err
 }
 
 // shop returns the number that stands for a shop, and makes one for a new shop.

@@ -52,7 +52,7 @@ CREATE TABLE orders (
 	answer   TEXT NOT NULL,
 	next     INTEGER NOT NULL, -- when the gateway is to be asked
 	history  TEXT NOT NULL, -- JSON, one entry a line
-	payments TEXT NOT NULL, -- JSON
+	payments TEXT NOT NULL DEFAULT '[]', -- JSON
 	list     TEXT NOT NULL AS (iif(state = 'paid' AND shipped = 0 AND refunded = 0, 'to ship', state))
 ) STRICT, WITHOUT ROWID;
 

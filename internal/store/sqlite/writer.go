@@ -69,6 +69,8 @@ type writer struct {
 // tx is what an op sees of the transaction it is part of.
 type tx struct {
 	w       *writer
+	orders  []any // the columns of new ones, which are written together
+	skus    []any // the columns of their products
 	counts  counts
 	wrote   int      // statements that wrote
 	fault   error    // of a statement that the database refused
@@ -149,6 +151,14 @@ func (w *writer) together(ops []*op) bool {
 			return false
 		}
 		answer(ops, nil)
+		return true
+	}
+	if err := t.writeOrders(); err != nil {
+		w.rollback(t.fault)
+		if len(ops) > 1 {
+			return false
+		}
+		answer(ops, err)
 		return true
 	}
 	err := t.writeCounts()
@@ -282,7 +292,7 @@ func (t *tx) query(query string, args []any, scan func(scanner) error) error {
 
 // connect makes the connection, and the schema if it is not there yet.
 func (w *writer) connect(ctx context.Context) error {
-	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = -32000", "temp_store = MEMORY",
+	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = -8000", "temp_store = MEMORY",
 		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864"})...)
 	if err != nil {
 		return err
