@@ -40,6 +40,7 @@ type Config struct {
 // Client speaks for one merchant. It is safe for concurrent use.
 type Client struct {
 	base      string
+	action    string // of the pay form
 	uid       string
 	tokens    []string
 	pay       sign.Fields
@@ -89,6 +90,7 @@ func New(c Config) (*Client, error) {
 	}
 	return &Client{
 		base:      c.Base,
+		action:    c.Base + "/pay.action",
 		uid:       c.UID,
 		tokens:    slices.Clone(c.Tokens),
 		pay:       slices.Clone(c.SignPay),

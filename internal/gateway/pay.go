@@ -53,11 +53,11 @@ func (c *Client) PayForm(p PayRequest) (*PayForm, error) {
 	for i, name := range sign.Pay {
 		fields = append(fields, Field{name, values[i]})
 	}
-	key, err := c.pay.Key(c.tokens[0], pick(c.pay, fields)...)
+	key, err := c.pay.Key(c.tokens[0], pick(values[:0], c.pay, fields)...)
 	if err != nil {
 		return nil, fmt.Errorf("signing pay request: %w", err)
 	}
-	return &PayForm{Action: c.base + "/pay.action", Fields: append(fields, Field{"key", key})}, nil
+	return &PayForm{Action: c.action, Fields: append(fields, Field{"key", key})}, nil
 }
 
 func (p PayRequest) check() error {
@@ -87,13 +87,12 @@ func (p PayRequest) check() error {
 	return nil
 }
 
-// pick returns the values of the named fields, in the order of the names.
-func pick(names sign.Fields, fields []Field) []string {
-	values := make([]string, len(names))
-	for i, name := range names {
+// pick appends the values of the named fields, in the order of the names.
+func pick(values []string, names sign.Fields, fields []Field) []string {
+	for _, name := range names {
 		for _, f := range fields {
 			if f.Name == name {
-				values[i] = f.Value
+				values = append(values, f.Value)
 			}
 		}
 	}
@@ -104,20 +103,23 @@ func pick(names sign.Fields, fields []Field) []string {
 // a tab or line feed a space, what else cannot be signed is dropped, and the
 // rest is cut at limit bytes on a character boundary.
 func Title(text string, limit int) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(text, "") {
+	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == '&':
-			r = '＆'
+			return '＆'
 		case r == '\t' || r == '\n':
-			r = ' '
+			return ' '
 		case !sign.Signable(r):
-			continue
+			return -1
 		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	if len(text) <= limit {
+		return text
 	}
-	return b.String()
+	end := max(limit, 0)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }

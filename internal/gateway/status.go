@@ -34,7 +34,7 @@ func (c *Client) Status(ctx context.Context, orderid string) (StatusReply, error
 	if orderid == "" {
 		return StatusReply{}, unanswered(errors.New("orderid is empty"))
 	}
-	key, err := c.status.Key(c.tokens[0], pick(c.status, fields)...)
+	key, err := c.status.Key(c.tokens[0], pick(nil, c.status, fields)...)
 	if err != nil {
 		return StatusReply{}, unanswered(err)
 	}
