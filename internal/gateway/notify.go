@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/caddy-checkout/checkout/sign"
@@ -72,19 +74,24 @@ func isForm(contentTypes []string) bool {
 	return len(params) == 0 || (len(params) == 1 && named && strings.EqualFold(charset, "utf-8"))
 }
 
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 func readBody(r *http.Request) (string, error) {
 	if r.ContentLength > MaxNotifyBytes {
 		return "", ErrTooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxNotifyBytes+1))
+	b := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(b)
+	b.Reset()
+	_, err := b.ReadFrom(io.LimitReader(r.Body, MaxNotifyBytes+1))
 	var tooLarge *http.MaxBytesError
-	if len(body) > MaxNotifyBytes || errors.As(err, &tooLarge) {
+	if b.Len() > MaxNotifyBytes || errors.As(err, &tooLarge) {
 		return "", ErrTooLarge
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: reading body: %w", ErrMalformed, err)
 	}
-	return string(body), nil
+	return b.String(), nil
 }
 
 // parseForm is stricter than url.ParseQuery, and makes no map.
