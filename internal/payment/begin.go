@@ -53,7 +53,7 @@ func (s *Service) Begin(ctx context.Context, p Purchase) (*order.Order, *gateway
 		OrderName: o.Title,
 		PayMoney:  o.Total.String(),
 		OrderUID:  o.OrderUID,
-		NotifyURL: NotifyURL(s.c.Origin, s.c.Path),
+		NotifyURL: s.notifyURL,
 		ReturnURL: ReturnURL(s.c.Origin, s.c.Path, o.ID),
 	})
 	if err != nil {

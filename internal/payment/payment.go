@@ -83,13 +83,14 @@ func (silent) BalanceKnown(string, time.Time)         {}
 
 // Service runs the use cases of one shop. It is safe for concurrent use.
 type Service struct {
-	c     Config
-	st    store.Store
-	id    string
-	pace  *rate.Limiter
-	asks  sync.WaitGroup
-	ctx   context.Context // of questions to the gateway that outlive a request
-	close context.CancelFunc
+	c         Config
+	st        store.Store
+	id        string
+	notifyURL string
+	pace      *rate.Limiter
+	asks      sync.WaitGroup
+	ctx       context.Context // of questions to the gateway that outlive a request
+	close     context.CancelFunc
 
 	mu     sync.Mutex
 	wake   chan struct{} // closed, and made anew, to end the waits under way
@@ -114,10 +115,11 @@ func New(c Config, st store.Store) *Service {
 		c.Jitter = jitter
 	}
 	s := &Service{
-		c:    c,
-		st:   st,
-		id:   ShopID(c.UID, c.Origin, c.Path, c.GatewayBase),
-		pace: rate.NewLimiter(rate.Limit(c.QueriesPerSecond), max(1, int(c.QueriesPerSecond))),
+		c:         c,
+		st:        st,
+		id:        ShopID(c.UID, c.Origin, c.Path, c.GatewayBase),
+		notifyURL: NotifyURL(c.Origin, c.Path),
+		pace:      rate.NewLimiter(rate.Limit(c.QueriesPerSecond), max(1, int(c.QueriesPerSecond))),
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.wake = make(chan struct{})

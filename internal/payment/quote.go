@@ -3,6 +3,7 @@ package payment
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-checkout/checkout/internal/catalog"
@@ -96,7 +97,7 @@ func (q *Quote) title() string {
 		}
 		b.WriteString(l.Name)
 		if l.Qty > 1 {
-			fmt.Fprintf(&b, " ×%d", l.Qty)
+			b.WriteString(" ×" + strconv.Itoa(l.Qty))
 		}
 	}
 	return gateway.Title(b.String(), gateway.MaxOrderName)
