@@ -8,29 +8,35 @@ import (
 )
 
 // ranges yields the elements of an Accept or Accept-Language header, in lower
-// case, with their weights. A weight that is not between 0 and 1 counts as 0.
+// case, with their weights.
 func ranges(header []string) iter.Seq2[string, float64] {
 	return func(yield func(string, float64) bool) {
 		for _, line := range header {
 			for element := range strings.SplitSeq(line, ",") {
 				value, params, _ := strings.Cut(element, ";")
-				weight := 1.0
-				for param := range strings.SplitSeq(params, ";") {
-					name, q, _ := strings.Cut(strings.TrimSpace(param), "=")
-					if !strings.EqualFold(name, "q") {
-						continue
-					}
-					var err error
-					if weight, err = strconv.ParseFloat(q, 64); err != nil || !(weight >= 0 && weight <= 1) {
-						weight = 0
-					}
-				}
-				if !yield(strings.ToLower(strings.TrimSpace(value)), weight) {
+				if !yield(strings.ToLower(strings.TrimSpace(value)), weightOf(params)) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// weightOf is the q among the parameters of an element, 1 without one. A weight
+// that is not between 0 and 1 counts as 0.
+func weightOf(params string) float64 {
+	weight := 1.0
+	for param := range strings.SplitSeq(params, ";") {
+		name, q, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if !strings.EqualFold(name, "q") {
+			continue
+		}
+		var err error
+		if weight, err = strconv.ParseFloat(q, 64); err != nil || !(weight >= 0 && weight <= 1) {
+			weight = 0
+		}
+	}
+	return weight
 }
 
 // preference is how much a client wants a media type: by the most exact range

@@ -73,20 +73,29 @@ func hurry(w http.ResponseWriter) (done func()) {
 	return func() { _ = c.SetReadDeadline(time.Time{}) }
 }
 
+func isForm(contentType string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if contentType == form { // as browsers write it
+		return true
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || media != form {
+		return false
+	}
+	charset, named := params["charset"]
+	return !named || strings.EqualFold(charset, "utf-8")
+}
+
 // readForm reads the form that is r's body.
 func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
-		return nil, errMalformed
-	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, errMalformed
 	}
 	b := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(b)
 	b.Reset()
 	done := hurry(w)
-	_, err = b.ReadFrom(http.MaxBytesReader(w, r.Body, maxForm))
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxForm))
 	done()
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge
