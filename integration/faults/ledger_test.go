@@ -121,8 +121,9 @@ func (l *ledger) audit(t *testing.T, file string) {
 		if o.State == order.Paid {
 			want = 1
 			paid++
-		} else if l.paid[o.ID] {
-			t.Errorf("order %s is %s, though its payment was acknowledged", o.ID, o.State)
+		}
+		if l.paid[o.ID] != (o.State == order.Paid) {
+			t.Errorf("order %s, payment acknowledged: %t, is %s", o.ID, l.paid[o.ID], o.State)
 		}
 		what := map[string]int{}
 		for _, e := range o.History {
