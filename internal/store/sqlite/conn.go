@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -16,12 +19,14 @@ import (
 type conn struct {
 	*sqlite.Conn // for one goroutine at a time
 	stmts        map[string]*sqlite.Stmt
+	raw          []byte // what sql.RawBytes of the last row point to
 }
 
 // scanner is a row of a result.
 type scanner interface {
-	// Scan copies the columns into what dest points to. It refuses a value
-	// of another type.
+	// Scan copies the columns into what dest points to, but for
+	// sql.RawBytes, which hold until the next row. It refuses a value of
+	// another type.
 	Scan(dest ...any) error
 }
 
@@ -32,7 +37,7 @@ func connect(file string, pragmas ...string) (*conn, error) {
 	if err != nil {
 		return nil, coded(err)
 	}
-	c := &conn{sc, make(map[string]*sqlite.Stmt)}
+	c := &conn{Conn: sc, stmts: make(map[string]*sqlite.Stmt)}
 	for _, p := range pragmas {
 		if err := c.run("PRAGMA "+p, nil, nil); err != nil {
 			_ = c.Close()
@@ -79,7 +84,7 @@ func (c *conn) run(query string, args []any, row func(scanner) error) error {
 		if row == nil {
 			continue
 		}
-		if err := row(current{stmt}); err != nil {
+		if err := row(&current{stmt, c}); err != nil {
 			_ = stmt.Reset()
 			return corrupt(err)
 		}
@@ -116,9 +121,13 @@ func bind(stmt *sqlite.Stmt, i int, arg any) {
 }
 
 // current is the row that a statement stands at.
-type current struct{ *sqlite.Stmt }
+type current struct {
+	*sqlite.Stmt
+	c *conn
+}
 
-func (r current) Scan(dest ...any) error {
+func (r *current) Scan(dest ...any) error {
+	r.c.raw = r.c.raw[:0]
 	for i, d := range dest {
 		typ, fits := r.ColumnType(i), false
 		switch d := d.(type) {
@@ -126,10 +135,13 @@ func (r current) Scan(dest ...any) error {
 			if fits = typ == sqlite.TypeText; fits {
 				*d = r.ColumnText(i)
 			}
+		case *sql.RawBytes:
+			if fits = typ == sqlite.TypeText || typ == sqlite.TypeBlob; fits {
+				*d = r.bytes(i)
+			}
 		case *[]byte:
 			if fits = typ == sqlite.TypeText || typ == sqlite.TypeBlob; fits {
-				*d = make([]byte, r.ColumnLen(i))
-				r.ColumnBytes(i, *d)
+				*d = bytes.Clone(r.bytes(i))
 			}
 		case *int64:
 			if fits = typ == sqlite.TypeInteger; fits {
@@ -149,6 +161,15 @@ func (r current) Scan(dest ...any) error {
 		}
 	}
 	return nil
+}
+
+// bytes returns a column in memory that holds until the next Scan.
+func (r *current) bytes(i int) []byte {
+	from, n := len(r.c.raw), r.ColumnLen(i)
+	r.c.raw = slices.Grow(r.c.raw, n)[:from+n]
+	b := r.c.raw[from:]
+	r.ColumnBytes(i, b)
+	return b
 }
 
 // begin takes the write lock, trying every millisecond until timeout.

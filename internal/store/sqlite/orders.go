@@ -39,11 +39,11 @@ func (s *Store) Create(ctx context.Context, o *order.Order, firstQuery time.Time
 				return err
 			}
 		}
-		t.orders = append(t.orders, o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID,
+		t.w.orders = append(t.w.orders, o.ID, shop, o.State.String(), o.Late, string(lines), int64(o.Total), o.Title, string(buyer), o.OrderUID,
 			o.Language, o.Client, o.Test, ms(o.CreatedAt), ms(o.ExpiresAt), ms(o.PaidAt), o.Note, ms(o.ShippedAt), ms(o.RefundedAt),
 			ms(o.AskedAt), ms(o.AnsweredAt), o.Answer, ms(firstQuery), history)
 		for _, l := range o.Lines {
-			t.skus = append(t.skus, shop, l.SKU, ms(o.CreatedAt), o.ID)
+			t.w.skus = append(t.w.skus, shop, l.SKU, ms(o.CreatedAt), o.ID)
 		}
 		t.count(shop, o.Client, o.State, 1)
 		t.notices = append(t.notices, store.Notice{Shop: o.Shop, ID: o.ID, State: o.State, Was: o.State, New: true})
@@ -94,14 +94,14 @@ func (t *tx) insert(in *insert, values []any) (fresh int, err error) {
 
 // writeOrders writes the new orders of the transaction.
 func (t *tx) writeOrders() error {
-	fresh, err := t.insert(insertOrders, t.orders)
+	fresh, err := t.insert(insertOrders, t.w.orders)
 	if err != nil {
 		return err
 	}
-	if fresh < len(t.orders)/insertOrders.columns {
+	if fresh < len(t.w.orders)/insertOrders.columns {
 		return store.ErrExists
 	}
-	_, err = t.insert(insertSKUs, t.skus)
+	_, err = t.insert(insertSKUs, t.w.skus)
 	return err
 }
 
@@ -182,13 +182,14 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 		if o == nil || o.Shop != shop {
 			return store.ErrNotFound
 		}
-		sub := store.Subject{Order: o.Order}
+		var payidOf string
 		if payid != "" {
 			if _, err := one(t, "SELECT order_id FROM payids WHERE shop = ? AND payid = ? AND order_id <> ?",
-				[]any{number, payid, id}, &sub.PayidOf); err != nil {
+				[]any{number, payid, id}, &payidOf); err != nil {
 				return err
 			}
 		}
+		sub := store.Subject{Order: o.Order, PayidOf: payidOf}
 		// What decide does to its copy must not show in ours.
 		sub.Order.Lines, sub.Order.Payments = slices.Clone(o.Lines), slices.Clone(o.Payments)
 		c, err := decide(sub)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/caddy-checkout/checkout/internal/order"
@@ -155,35 +156,52 @@ type row struct {
 	next int64
 }
 
+// columns is where the columns of selectOrder go.
+type columns struct {
+	row
+	state                                                             string
+	lines, buyer, payments                                            sql.RawBytes
+	total, created, expires, paid, shipped, refunded, asked, answered int64
+	dest                                                              []any
+}
+
+// scans are columns that are used again and again: their dest is half of what
+// reading an order would leave to be collected.
+var scans = sync.Pool{New: func() any {
+	c := new(columns)
+	c.dest = []any{&c.ID, &c.Shop, &c.state, &c.Late, &c.lines, &c.total, &c.Title, &c.buyer, &c.OrderUID, &c.Language,
+		&c.Client, &c.Test, &c.created, &c.expires, &c.paid, &c.Note, &c.shipped, &c.refunded, &c.asked, &c.answered, &c.Answer, &c.next,
+		&c.payments}
+	return c
+}}
+
 func scanOrder(rows scanner) (*row, error) {
-	var (
-		o                                                                    row
-		state                                                                string
-		lines, buyer, payments                                               []byte
-		created, expires, paid, shipped, refunded, asked, answered, totalFen int64
-	)
-	err := rows.Scan(&o.ID, &o.Shop, &state, &o.Late, &lines, &totalFen, &o.Title, &buyer, &o.OrderUID, &o.Language,
-		&o.Client, &o.Test, &created, &expires, &paid, &o.Note, &shipped, &refunded, &asked, &answered, &o.Answer, &o.next,
-		&payments)
+	c := scans.Get().(*columns)
+	defer scans.Put(c)
+	c.row = row{}
+	err := rows.Scan(c.dest...)
 	if err != nil {
 		return nil, err
 	}
-	if o.State, err = order.ParseState(state); err != nil {
+	if c.State, err = order.ParseState(c.state); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(lines, &o.Lines); err != nil {
+	if err := json.Unmarshal(c.lines, &c.Lines); err != nil {
 		return nil, fmt.Errorf("lines: %w", err)
 	}
-	if err := json.Unmarshal(buyer, &o.Buyer); err != nil {
-		return nil, fmt.Errorf("buyer: %w", err)
+	if string(c.buyer) != "{}" {
+		if err := json.Unmarshal(c.buyer, &c.Buyer); err != nil {
+			return nil, fmt.Errorf("buyer: %w", err)
+		}
 	}
-	if o.Payments, err = decodePayments(payments); err != nil {
+	if c.Payments, err = decodePayments(c.payments); err != nil {
 		return nil, fmt.Errorf("payments: %w", err)
 	}
-	o.Total = order.Money(totalFen)
-	o.CreatedAt, o.ExpiresAt, o.PaidAt = at(created), at(expires), at(paid)
-	o.ShippedAt, o.RefundedAt = at(shipped), at(refunded)
-	o.AskedAt, o.AnsweredAt = at(asked), at(answered)
+	c.Total = order.Money(c.total)
+	c.CreatedAt, c.ExpiresAt, c.PaidAt = at(c.created), at(c.expires), at(c.paid)
+	c.ShippedAt, c.RefundedAt = at(c.shipped), at(c.refunded)
+	c.AskedAt, c.AnsweredAt = at(c.asked), at(c.answered)
+	o := c.row
 	return &o, nil
 }
 

@@ -64,13 +64,15 @@ type writer struct {
 	conn  *conn            // nil: to be made again
 	shops map[string]int64 // those that are on disk
 	seen  int64            // data_version of conn, 0: not read yet
+
+	// The columns of the transaction's new orders and of their products, which
+	// are written together. Their memory is used again and again.
+	orders, skus []any
 }
 
 // tx is what an op sees of the transaction it is part of.
 type tx struct {
 	w       *writer
-	orders  []any // the columns of new ones, which are written together
-	skus    []any // the columns of their products
 	counts  counts
 	wrote   int      // statements that wrote
 	fault   error    // of a statement that the database refused
@@ -139,6 +141,7 @@ func (w *writer) together(ops []*op) bool {
 		answer(ops, err)
 		return true
 	}
+	w.orders, w.skus = w.orders[:0], w.skus[:0]
 	t := &tx{w: w}
 	for _, o := range ops {
 		before := t.wrote
