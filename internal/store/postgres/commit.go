@@ -18,6 +18,7 @@ const maxGroup = 256
 type op struct {
 	create     *order.Order
 	firstQuery time.Time
+	payments   []order.Payment // of an order that is imported
 	limits     store.PendingLimits
 
 	shop, id, payid string

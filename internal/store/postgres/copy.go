@@ -95,15 +95,18 @@ func importTx(ctx context.Context, tx pgx.Tx, batch store.Batch, from, to string
 // their deliveries, which have a past. The orders whose id is taken get an
 // error.
 func queueRecords(b *pgx.Batch, records []store.Record) []*op {
-	g := &group{orders: make(map[string]*row, len(records))}
+	g := &group{holders: make(map[holder]string)}
 	var deliveries []store.Delivery
 	for i := range records {
 		r := &records[i]
 		o := &r.Order
-		g.created = append(g.created, &op{create: o, firstQuery: r.NextQuery, shop: o.Shop, id: o.ID})
-		g.orders[o.ID] = &row{Order: *o}
+		g.created = append(g.created, &op{create: o, firstQuery: r.NextQuery, payments: o.Payments, shop: o.Shop, id: o.ID})
 		for _, p := range o.Payments {
-			g.payments = append(g.payments, &paid{Payment: p, orderID: o.ID})
+			if p.PayID != "" {
+				key := holder{o.Shop, p.PayID}
+				g.holders[key] = o.ID
+				g.payids = append(g.payids, key)
+			}
 		}
 		for _, e := range r.Events {
 			g.events = append(g.events, eventRow{e, o.Shop, o.ID})
@@ -111,7 +114,7 @@ func queueRecords(b *pgx.Batch, records []store.Record) []*op {
 		deliveries = append(deliveries, r.Deliveries...)
 	}
 	g.queueCreated(b)
-	g.queuePayments(b)
+	g.queuePayids(b)
 	g.queueEvents(b)
 	if len(deliveries) > 0 {
 		b.Queue(`INSERT INTO deliveries (id, event_id, shop, order_id, target, state, attempts, next_at, created_at, log) OVERRIDING SYSTEM VALUE
@@ -151,7 +154,7 @@ func (s *Store) EndImport(ctx context.Context) error {
 	for _, table := range []string{"deliveries", "orphans"} {
 		b.Queue("SELECT setval(pg_get_serial_sequence($1, 'id'), max(id)) FROM "+table, table)
 	}
-	b.Queue("ANALYZE orders, payments, events, deliveries, orphans")
+	b.Queue("ANALYZE orders, payids, events, deliveries, orphans")
 	b.Queue("DROP TABLE unfinished_copy")
 	return s.use(ctx, readTimeout, context.WithoutCancel, func(ctx context.Context, c *pgxpool.Conn) error {
 		return inTx(ctx, c, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() })
@@ -174,15 +177,6 @@ func (s *Store) Export(ctx context.Context, after string, n int) (page []store.R
 		}
 		ids := column(page, func(r store.Record) string { return r.Order.ID })
 		var b pgx.Batch
-		b.Queue("SELECT "+paymentColumns+" FROM payments WHERE order_id = ANY($1) ORDER BY seq", ids).Query(func(rows pgx.Rows) error {
-			return each(rows, func(cr pgx.CollectableRow) error {
-				p, err := scanPayment(cr)
-				if r := place[p.orderID]; r != nil {
-					r.Order.Payments = append(r.Order.Payments, p.Payment)
-				}
-				return err
-			})
-		})
 		b.Queue("SELECT order_id, id, type, at, payload FROM events WHERE order_id = ANY($1) ORDER BY id", ids).Query(func(rows pgx.Rows) error {
 			return each(rows, func(cr pgx.CollectableRow) error {
 				var e store.Event

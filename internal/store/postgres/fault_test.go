@@ -246,7 +246,7 @@ func TestPoison(t *testing.T) {
 	dsn := server(t).Schema(t)
 	s := open(t, dsn)
 	first, torn := create(t, s, newOrder("shop")), create(t, s, newOrder("shop"))
-	taken := store.Event{ID: order.NewID(t0), Type: "x", At: t0, Payload: []byte("{}")}
+	taken := store.Event{ID: order.NewID(t0), Type: "x", At: t0, Payload: []byte("{}"), Targets: []string{"webhook:x"}}
 	emit := func(sub store.Subject) (*store.Change, error) {
 		return &store.Change{Order: sub.Order, Events: []store.Event{taken}}, nil
 	}

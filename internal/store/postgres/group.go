@@ -21,6 +21,10 @@ var (
 	errUnknown = errors.New("lost while committing")
 )
 
+// byIndex keeps the plans of a group from reading a whole table: they are made
+// while the tables are small, and kept.
+const byIndex = "SET LOCAL enable_seqscan = off"
+
 // groupLockTimeout bounds what one held lock may cost a group.
 const groupLockTimeout = "SET LOCAL lock_timeout = '250ms'"
 
@@ -36,7 +40,7 @@ type group struct {
 	holders map[holder]string // id of the order that holds a payid
 
 	touched    []*row
-	payments   []*paid
+	payids     []holder // new ones among holders
 	events     []eventRow
 	deliveries []deliveryRow
 }
@@ -46,7 +50,6 @@ type holder struct{ shop, payid string }
 // row is an order with what the group does to it.
 type row struct {
 	order.Order
-	payments  []*paid
 	nextQuery int64
 	history   string // to be appended
 	touched   bool
@@ -107,6 +110,7 @@ func (s *Store) transactOnce(ctx context.Context, ops []*op, patient bool) (left
 func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool, t *totals) (left []*op, err error) {
 	var b pgx.Batch
 	b.Queue("BEGIN")
+	b.Queue(byIndex)
 	if !patient {
 		b.Queue(groupLockTimeout)
 	}
@@ -148,8 +152,8 @@ func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool,
 	return left, nil
 }
 
-// read queues the reading of the orders that are to be updated: locked, with
-// their payments, and whose the payids are that the updates bring.
+// read queues the reading of the orders that are to be updated, locked, and
+// whose the payids are that the updates bring.
 func (g *group) read(b *pgx.Batch, patient bool) {
 	if len(g.updates) == 0 {
 		return
@@ -175,20 +179,11 @@ func (g *group) read(b *pgx.Batch, patient bool) {
 			return err
 		})
 	})
-	b.Queue("SELECT "+paymentColumns+" FROM payments WHERE order_id = ANY($1) ORDER BY seq", list).Query(func(rows pgx.Rows) error {
-		return each(rows, func(cr pgx.CollectableRow) error {
-			p, err := scanPayment(cr)
-			if r := g.orders[p.orderID]; r != nil {
-				r.payments = append(r.payments, &p)
-			}
-			return err
-		})
-	})
 	if len(payids) == 0 {
 		return
 	}
 	keys := slices.Collect(maps.Keys(payids))
-	b.Queue("SELECT shop, payid, order_id FROM payments WHERE shop = ANY($1) AND payid = ANY($2) AND payid <> ''",
+	b.Queue("SELECT shop, payid, order_id FROM payids WHERE shop = ANY($1) AND payid = ANY($2)",
 		column(keys, func(h holder) string { return h.shop }), column(keys, func(h holder) string { return h.payid }),
 	).Query(func(rows pgx.Rows) error {
 		return each(rows, func(cr pgx.CollectableRow) error {
@@ -242,7 +237,7 @@ func (o *op) ask(sub store.Subject) (c *store.Change, err error) {
 func (r *row) snapshot() order.Order {
 	o := r.Order
 	o.Lines = slices.Clone(o.Lines)
-	o.Payments = column(r.payments, func(p *paid) order.Payment { return p.Payment })
+	o.Payments = slices.Clone(o.Payments)
 	return o
 }
 
@@ -264,6 +259,9 @@ func (g *group) apply(o *op, r *row, c *store.Change) error {
 		g.touched = append(g.touched, r)
 	}
 	for _, e := range c.Events {
+		if len(e.Targets) == 0 {
+			continue
+		}
 		ev := eventRow{e, r.Shop, r.ID}
 		g.events = append(g.events, ev)
 		for _, target := range e.Targets {
@@ -289,26 +287,20 @@ func (g *group) pay(r *row, c *store.Change) error {
 	if of := g.holders[key]; p.PayID != "" && of != "" && of != r.ID {
 		return fmt.Errorf("writing payment %q of order %s: it belongs to order %s", p.PayID, r.ID, of)
 	}
-	sameAmounts := func(q *paid) bool { return q.PayID == "" && q.PayMoney == p.PayMoney && q.RealPay == p.RealPay }
-	if slices.ContainsFunc(r.payments, func(q *paid) bool {
+	sameAmounts := func(q order.Payment) bool { return q.PayID == "" && q.PayMoney == p.PayMoney && q.RealPay == p.RealPay }
+	if slices.ContainsFunc(r.Payments, func(q order.Payment) bool {
 		return q.PayID == p.PayID && (p.PayID != "" || sameAmounts(q))
 	}) {
 		return nil
 	}
 	if p.PayID != "" {
 		g.holders[key] = r.ID
+		g.payids = append(g.payids, key)
 	}
-	if i := slices.IndexFunc(r.payments, sameAmounts); i >= 0 && c.AdoptID {
-		q := r.payments[i]
-		q.PayID = p.PayID
-		if q.seq != 0 && !q.adopted {
-			q.adopted = true
-			g.payments = append(g.payments, q)
-		}
+	if i := slices.IndexFunc(r.Payments, sameAmounts); i >= 0 && c.AdoptID {
+		r.Payments[i].PayID = p.PayID
 		return nil
 	}
-	q := &paid{Payment: p, orderID: r.ID}
-	r.payments = append(r.payments, q)
-	g.payments = append(g.payments, q)
+	r.Payments = append(r.Payments, p)
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *Store) List(ctx context.Context, f store.Filter, cursor string, n int) 
 			page = page[:n]
 			next = fmt.Sprintf("%d-%s", ms(page[n-1].CreatedAt), page[n-1].ID)
 		}
-		return addPayments(ctx, c, page)
+		return nil
 	})
 	if err != nil {
 		return nil, "", err
@@ -103,7 +103,7 @@ func where(f store.Filter) (w conditions, err error) {
 	if f.Text != "" {
 		text := lower(f.Text)
 		parts := column(searched, func(name string) string { return "strpos(lower(" + name + ` COLLATE "C"), ?) > 0` })
-		parts = append(parts, `EXISTS (SELECT FROM payments WHERE order_id = orders.id AND strpos(lower(payid), ?) > 0)`)
+		parts = append(parts, `EXISTS (SELECT FROM json_array_elements(payments::json) AS p WHERE strpos(lower((p->>'payid') COLLATE "C"), ?) > 0)`)
 		w.and("("+strings.Join(parts, " OR ")+")", slices.Repeat([]any{text}, len(parts))...)
 	}
 	switch f.Todo {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -28,64 +29,28 @@ func (s *Store) Order(ctx context.Context, shop, id string) (*order.Order, error
 	return o, nil
 }
 
-// order reads an order of any shop with its payments, and its history as it is
-// stored.
-func (s *Store) order(ctx context.Context, id string) (o *order.Order, history string, err error) {
-	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+// order reads an order of any shop, and its history as it is stored.
+func (s *Store) order(ctx context.Context, id string) (*order.Order, string, error) {
+	var o order.Order
+	var history string
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		if !storable(id) {
 			return store.ErrNotFound
 		}
-		var b pgx.Batch
-		b.Queue("SELECT "+orderColumns+", history FROM orders WHERE id = $1", id).Query(func(rows pgx.Rows) error {
-			return each(rows, func(cr pgx.CollectableRow) error {
-				got, err := scanOrder(cr, &history)
-				o = &got
-				return err
-			})
-		})
-		b.Queue("SELECT "+paymentColumns+" FROM payments WHERE order_id = $1 ORDER BY seq", id).Query(func(rows pgx.Rows) error {
-			return each(rows, func(cr pgx.CollectableRow) error {
-				p, err := scanPayment(cr)
-				if o != nil {
-					o.Payments = append(o.Payments, p.Payment)
-				}
-				return err
-			})
-		})
-		if err := c.SendBatch(ctx, &b).Close(); err != nil {
+		rows, err := c.Query(ctx, "SELECT "+orderColumns+", history FROM orders WHERE id = $1", id)
+		if err != nil {
 			return err
 		}
-		if o == nil {
+		o, err = pgx.CollectExactlyOneRow(rows, func(cr pgx.CollectableRow) (order.Order, error) { return scanOrder(cr, &history) })
+		if errors.Is(err, pgx.ErrNoRows) {
 			return store.ErrNotFound
 		}
-		return nil
+		return err
 	})
-	return o, history, err
-}
-
-// addPayments reads the payments of orders.
-func addPayments(ctx context.Context, q interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, orders []order.Order) error {
-	if len(orders) == 0 {
-		return nil
-	}
-	byID := make(map[string]*order.Order, len(orders))
-	for i := range orders {
-		byID[orders[i].ID] = &orders[i]
-	}
-	rows, err := q.Query(ctx, "SELECT "+paymentColumns+" FROM payments WHERE order_id = ANY($1) ORDER BY seq",
-		column(orders, func(o order.Order) string { return o.ID }))
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	return each(rows, func(cr pgx.CollectableRow) error {
-		p, err := scanPayment(cr)
-		if o := byID[p.orderID]; o != nil {
-			o.Payments = append(o.Payments, p.Payment)
-		}
-		return err
-	})
+	return &o, history, nil
 }
 
 // KeepOrphan implements [store.Orders].

@@ -22,11 +22,12 @@ func (s *Store) ClaimQuestion(ctx context.Context, shop, id string, now time.Tim
 	// Other nodes are not told: where the time of the question is remembered
 	// wrongly, the claim is refused, and this forgets it.
 	defer s.recent.Forget([]string{id})
-	// Locking the row first makes those that come at once see each other.
+	// Locking the row first makes those that come at once see each other. The id
+	// is told twice, else a plan made while the table was small may scan it.
 	return s.claim(ctx, questionKey(id), now, interval, `
 		WITH o AS (SELECT id, asked_at FROM orders WHERE id = $1 AND shop = $4 FOR UPDATE),
 		u AS (UPDATE orders SET asked_at = $2 FROM o
-			WHERE orders.id = o.id AND (o.asked_at = 0 OR o.asked_at > $2 OR o.asked_at <= $3))
+			WHERE orders.id = o.id AND orders.id = $1 AND (o.asked_at = 0 OR o.asked_at > $2 OR o.asked_at <= $3))
 		SELECT asked_at FROM o`, id, ms(now), ms(now.Add(-interval)), shop)
 }
 
@@ -137,9 +138,6 @@ func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now time.T
 		}
 		return strings.Compare(b.ID, a.ID)
 	})
-	if err := addPayments(ctx, tx, due); err != nil {
-		return nil, err
-	}
 	again := make([]int64, len(due))
 	for i := range due {
 		due[i].AskedAt = at(ms(now))

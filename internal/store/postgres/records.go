@@ -184,23 +184,15 @@ func (s *Store) Stats(ctx context.Context) (*store.Stats, error) {
 func (s *Store) Purge(ctx context.Context, before time.Time, n int) (purged int, err error) {
 	err = s.write(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		return inTx(ctx, c, func(tx pgx.Tx) error {
-			rows, err := tx.Query(ctx, `SELECT id FROM orders o
-				WHERE state = 2 AND paid_at = 0 AND created_at < $1 AND NOT EXISTS (SELECT FROM payments WHERE order_id = o.id)
-				ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED`, msUp(before), n)
+			rows, err := tx.Query(ctx, `DELETE FROM orders WHERE id = ANY(ARRAY(
+					SELECT id FROM orders WHERE state = 2 AND paid_at = 0 AND created_at < $1 AND payments = $2
+					ORDER BY created_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+				RETURNING id`, msUp(before), noPayments, n)
 			if err != nil {
 				return err
 			}
 			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 			if err != nil || len(ids) == 0 {
-				return err
-			}
-			// Asked again now that the rows are locked: a payment may have come between.
-			rows, err = tx.Query(ctx, `DELETE FROM orders o
-				WHERE id = ANY($1) AND NOT EXISTS (SELECT FROM payments WHERE order_id = o.id) RETURNING id`, ids)
-			if err != nil {
-				return err
-			}
-			if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 				return err
 			}
 			for _, table := range []string{"deliveries", "events"} {

@@ -16,20 +16,19 @@ import (
 // orderColumns are what scanOrder reads, in this order.
 const orderColumns = `id, shop, state, late, lines, total, title,
 	buyer_name, buyer_email, buyer_tel, buyer_address, buyer_note, orderuid, language, client, test,
-	created_at, expires_at, paid_at, note, shipped_at, refunded_at, asked_at, answered_at, answer`
+	created_at, expires_at, paid_at, note, shipped_at, refunded_at, asked_at, answered_at, answer, payments`
 
-// scanOrder reads an order without its payments. more are read after
-// orderColumns.
+// scanOrder reads an order. more are read after orderColumns.
 func scanOrder(row pgx.CollectableRow, more ...any) (order.Order, error) {
 	var o order.Order
 	var state int16
-	var lines string
+	var lines, payments string
 	var total int64
 	var created, expires, paid, shipped, refunded, asked, answered int64
 	err := row.Scan(append([]any{
 		&o.ID, &o.Shop, &state, &o.Late, &lines, &total, &o.Title,
 		&o.Buyer.Name, &o.Buyer.Email, &o.Buyer.Tel, &o.Buyer.Address, &o.Buyer.Note, &o.OrderUID, &o.Language, &o.Client, &o.Test,
-		&created, &expires, &paid, &o.Note, &shipped, &refunded, &asked, &answered, &o.Answer,
+		&created, &expires, &paid, &o.Note, &shipped, &refunded, &asked, &answered, &o.Answer, &payments,
 	}, more...)...)
 	if err != nil {
 		return o, err
@@ -37,7 +36,10 @@ func scanOrder(row pgx.CollectableRow, more ...any) (order.Order, error) {
 	o.State, o.Total = order.State(state), order.Money(total)
 	o.CreatedAt, o.ExpiresAt, o.PaidAt = at(created), at(expires), at(paid)
 	o.ShippedAt, o.RefundedAt, o.AskedAt, o.AnsweredAt = at(shipped), at(refunded), at(asked), at(answered)
-	o.Lines, err = decodeLines(lines)
+	if o.Lines, err = decodeLines(lines); err != nil {
+		return o, err
+	}
+	o.Payments, err = decodePayments(payments)
 	return o, err
 }
 
@@ -67,6 +69,35 @@ func decodeLines(text string) ([]order.Line, error) {
 		lines[i] = order.Line{SKU: l.SKU, Name: l.Name, Price: order.Money(l.Price), Qty: l.Qty}
 	}
 	return lines, nil
+}
+
+// payment is order.Payment as it is stored.
+type payment struct {
+	order.Payment
+	At int64 `json:"at"`
+}
+
+const noPayments = "[]"
+
+func encodePayments(payments []order.Payment) string {
+	if len(payments) == 0 {
+		return noPayments
+	}
+	return encode(column(payments, func(p order.Payment) payment { return payment{p, ms(p.At)} }))
+}
+
+func decodePayments(text string) ([]order.Payment, error) {
+	if text == noPayments {
+		return nil, nil
+	}
+	var list []payment
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("reading the payments of an order: %w", err)
+	}
+	return column(list, func(p payment) order.Payment {
+		p.Payment.At = at(p.At)
+		return p.Payment
+	}), nil
 }
 
 // encodeHistory makes entries text that may be appended to other such text.
@@ -110,24 +141,6 @@ func decodeAll[T any](text string) (list []T, err error) {
 		list = append(list, v)
 	}
 	return list, nil
-}
-
-const paymentColumns = "seq, order_id, payid, paymoney, realpay, source, verdict, at"
-
-// paid is a payment with what names its row.
-type paid struct {
-	order.Payment
-	seq     int64 // 0: to be inserted
-	orderID string
-	adopted bool // its payid is to be updated
-}
-
-func scanPayment(row pgx.CollectableRow) (paid, error) {
-	var p paid
-	var ms int64
-	err := row.Scan(&p.seq, &p.orderID, &p.PayID, &p.PayMoney, &p.RealPay, &p.Source, &p.Verdict, &ms)
-	p.At = at(ms)
-	return p, err
 }
 
 // ms is t as it is stored.

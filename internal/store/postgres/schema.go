@@ -16,9 +16,10 @@ import (
 // migrations lead from one version of the schema to the next; the version is
 // how many have run. Never edit one that was released.
 //
-// Times are milliseconds since 1970, 0 for none. History and log are JSON
-// values, one a line, because they are only ever read whole and appended to.
-// Ids sort by bytes.
+// Times are milliseconds since 1970, 0 for none. Lines and payments are a JSON
+// array, because they are only ever read whole; whose a payid is says payids.
+// History and log are JSON values, one a line, because they are appended to,
+// too. Ids sort by bytes.
 var migrations = []string{`
 CREATE TABLE orders (
 	id            text COLLATE "C" PRIMARY KEY,
@@ -46,6 +47,7 @@ CREATE TABLE orders (
 	asked_at      bigint NOT NULL,
 	answered_at   bigint NOT NULL,
 	answer        text NOT NULL,
+	payments      text NOT NULL,
 	next_query    bigint NOT NULL,
 	history       text NOT NULL
 ) WITH (fillfactor = 80);
@@ -57,20 +59,12 @@ CREATE INDEX orders_due ON orders (shop, created_at, id) INCLUDE (next_query) WH
 CREATE INDEX orders_ship ON orders (created_at, id) WHERE state = 1 AND shipped_at = 0 AND refunded_at = 0;
 CREATE INDEX orders_unpaid ON orders (created_at) WHERE state = 2 AND paid_at = 0;
 
-CREATE TABLE payments (
-	seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	order_id text COLLATE "C" NOT NULL REFERENCES orders,
+CREATE TABLE payids (
 	shop     text COLLATE "C" NOT NULL,
 	payid    text COLLATE "C" NOT NULL,
-	paymoney text NOT NULL,
-	realpay  text NOT NULL,
-	source   text NOT NULL,
-	verdict  text NOT NULL,
-	at       bigint NOT NULL
+	order_id text COLLATE "C" NOT NULL,
+	PRIMARY KEY (payid, shop)
 );
-CREATE INDEX payments_order ON payments (order_id);
-CREATE UNIQUE INDEX payments_payid ON payments (shop, payid) WHERE payid <> '';
-CREATE UNIQUE INDEX payments_nameless ON payments (order_id, paymoney, realpay) WHERE payid = '';
 
 CREATE TABLE events (
 	id       text COLLATE "C" PRIMARY KEY,

@@ -62,7 +62,7 @@ const insertOrders = `INSERT INTO orders (` + orderColumns + `, next_query, hist
 		$1::text[], $2::text[], $3::smallint[], $4::bool[], $5::text[], $6::bigint[], $7::text[],
 		$8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bool[],
 		$17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[],
-		$26::bigint[], $27::text[])
+		$26::text[], $27::bigint[], $28::text[])
 	ON CONFLICT (id) DO NOTHING RETURNING id`
 
 // queueCreated queues the new orders. Those whose id is taken get ErrExists,
@@ -106,6 +106,7 @@ func (g *group) queueCreated(b *pgx.Batch) {
 		number(func(o *order.Order) int64 { return ms(o.AskedAt) }),
 		number(func(o *order.Order) int64 { return ms(o.AnsweredAt) }),
 		text(func(o *order.Order) string { return o.Answer }),
+		column(g.created, func(o *op) string { return encodePayments(o.payments) }),
 		column(g.created, func(o *op) int64 { return ms(o.firstQuery) }),
 		column(g.created, func(o *op) string { return encodeHistory(o.create.History) }),
 	).Query(func(rows pgx.Rows) error {
@@ -137,9 +138,11 @@ func (g *group) queueUpdated(b *pgx.Batch, written *int) {
 	}
 	t := g.touched
 	b.Queue(`UPDATE orders SET state = u.state, late = u.late, note = u.note, paid_at = u.paid, shipped_at = u.shipped,
-			refunded_at = u.refunded, answered_at = u.answered, answer = u.answer, next_query = u.next, history = history || u.more
+			refunded_at = u.refunded, answered_at = u.answered, answer = u.answer, payments = u.payments,
+			next_query = u.next, history = history || u.more
 		FROM unnest($1::text[], $2::smallint[], $3::bool[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-			$9::text[], $10::bigint[], $11::text[]) AS u (id, state, late, note, paid, shipped, refunded, answered, answer, next, more)
+			$9::text[], $10::text[], $11::bigint[], $12::text[])
+			AS u (id, state, late, note, paid, shipped, refunded, answered, answer, payments, next, more)
 		WHERE orders.id = u.id AND orders.id = ANY($1)`, // ANY: else a plan made while the table was small may scan it
 		column(t, func(r *row) string { return r.ID }),
 		column(t, func(r *row) int16 { return int16(r.State) }),
@@ -150,42 +153,25 @@ func (g *group) queueUpdated(b *pgx.Batch, written *int) {
 		column(t, func(r *row) int64 { return ms(r.RefundedAt) }),
 		column(t, func(r *row) int64 { return ms(r.AnsweredAt) }),
 		column(t, func(r *row) string { return r.Answer }),
+		column(t, func(r *row) string { return encodePayments(r.Payments) }),
 		column(t, func(r *row) int64 { return r.nextQuery }),
 		column(t, func(r *row) string { return r.history }),
 	).Exec(func(tag pgconn.CommandTag) error {
 		*written = int(tag.RowsAffected())
 		return nil
 	})
-	g.queuePayments(b)
+	g.queuePayids(b)
 	g.queueEvents(b)
 }
 
-func (g *group) queuePayments(b *pgx.Batch) {
-	var added, adopted []*paid
-	for _, p := range g.payments {
-		if p.adopted {
-			adopted = append(adopted, p)
-		} else {
-			added = append(added, p)
-		}
-	}
-	if len(adopted) > 0 {
-		b.Queue("UPDATE payments SET payid = u.payid FROM unnest($1::bigint[], $2::text[]) AS u (seq, payid) WHERE payments.seq = u.seq",
-			column(adopted, func(p *paid) int64 { return p.seq }), column(adopted, func(p *paid) string { return p.PayID }))
-	}
-	if len(added) == 0 {
+func (g *group) queuePayids(b *pgx.Batch) {
+	if len(g.payids) == 0 {
 		return
 	}
-	b.Queue(`INSERT INTO payments (order_id, shop, payid, paymoney, realpay, source, verdict, at)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])`,
-		column(added, func(p *paid) string { return p.orderID }),
-		column(added, func(p *paid) string { return g.orders[p.orderID].Shop }),
-		column(added, func(p *paid) string { return p.PayID }),
-		column(added, func(p *paid) string { return p.PayMoney }),
-		column(added, func(p *paid) string { return p.RealPay }),
-		column(added, func(p *paid) string { return p.Source }),
-		column(added, func(p *paid) string { return p.Verdict }),
-		column(added, func(p *paid) int64 { return ms(p.At) }),
+	b.Queue("INSERT INTO payids (shop, payid, order_id) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])",
+		column(g.payids, func(h holder) string { return h.shop }),
+		column(g.payids, func(h holder) string { return h.payid }),
+		column(g.payids, func(h holder) string { return g.holders[h] }),
 	)
 }
 
