@@ -103,8 +103,8 @@ func expectNothingTaken(t *testing.T, shop *harness.Shop, l *ledger) {
 	if t.Failed() {
 		t.FailNow() // what follows would wait in vain
 	}
-	shop.AwaitLog(`"level":"error"`, "answering checkout request", "committing", "disk I/O error")
-	shop.AwaitLog(`"level":"error"`, "keeping notify", "committing", "disk I/O error")
+	shop.AwaitLog(`"level":"error"`, "answering checkout request", "disk I/O error")
+	shop.AwaitLog(`"level":"error"`, "keeping notify", "disk I/O error")
 	l.ask(t, shop)
 	for _, o := range unpaid {
 		expectUnpaid(t, shop, o)
