@@ -207,11 +207,18 @@ func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
 	if err := c.migrate(ctx, timeout); err != nil {
 		return err
 	}
+	// A process that was killed may have left transactions in the log that never
+	// reached the disk. From here on they are read, and what is read is told.
+	if err := c.run("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil); err != nil {
+		return err
+	}
 	if err := c.begin(ctx, timeout); err != nil {
 		return err
 	}
-	// BEGIN IMMEDIATE is content with a file that can only be read.
-	if _, err := c.exec("UPDATE ping SET at = at WHERE n = 0"); err != nil {
+	// This syncs the log, should another process have kept the checkpoint from
+	// doing its work. It also finds a file that can only be read, with which
+	// BEGIN IMMEDIATE is content.
+	if _, err := c.exec("INSERT INTO ping (n, at) VALUES (0, 0) ON CONFLICT DO UPDATE SET at = at + 1"); err != nil {
 		return err
 	}
 	return c.run("COMMIT", nil, nil)

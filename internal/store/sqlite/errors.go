@@ -21,6 +21,8 @@ type codedError struct {
 	code int
 }
 
+func (e *codedError) Error() string { return fmt.Sprintf("%v (SQLite's code %d)", e.error, e.code) }
+
 func (e *codedError) Unwrap() error { return e.error }
 
 func coded(err error) error { return &codedError{err, int(sqlite.ErrCode(err))} }

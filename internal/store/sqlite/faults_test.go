@@ -319,6 +319,48 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestOpenSecures opens what a killed process has left, whose log may not be on
+// disk yet. Once it is open, the main file has everything.
+func TestOpenSecures(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "orders.db")
+	s := mustOpen(t, file)
+	o, err := create(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyFile := func(from, to string) {
+		t.Helper()
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, alone := filepath.Join(dir, "left.db"), filepath.Join(dir, "alone.db")
+	copyFile(file, left)
+	copyFile(file+"-wal", left+"-wal")
+	opened := mustOpen(t, left)
+	pings := func() (n int) {
+		if err := opened.write(t.Context(), func(t *tx) error {
+			_, err := one(t, "SELECT at FROM ping WHERE n = 0", nil, &n)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := pings(); n != 1 {
+		t.Errorf("the second opener wrote ping %d: without a change of it, nothing is synced", n)
+	}
+	copyFile(left, alone)
+	if _, err := mustOpen(t, alone).Order(t.Context(), o.Shop, o.ID); err != nil {
+		t.Errorf("the main file alone: %v", err)
+	}
+}
+
 // TestDamagedOrder damages one order: it alone cannot be read, and nothing
 // waits for it.
 func TestDamagedOrder(t *testing.T) {
