@@ -103,8 +103,12 @@ func where(f store.Filter) (w conditions, err error) {
 	if f.Text != "" {
 		text := lower(f.Text)
 		parts := column(searched, func(name string) string { return "strpos(lower(" + name + ` COLLATE "C"), ?) > 0` })
-		parts = append(parts, `EXISTS (SELECT FROM json_array_elements(payments::json) AS p WHERE strpos(lower((p->>'payid') COLLATE "C"), ?) > 0)`)
-		w.and("("+strings.Join(parts, " OR ")+")", slices.Repeat([]any{text}, len(parts))...)
+		args := slices.Repeat([]any{text}, len(parts))
+		// Only payments in which the text stands somewhere are taken apart.
+		parts = append(parts, `strpos(lower(payments COLLATE "C"), ?) > 0 AND
+			EXISTS (SELECT FROM json_array_elements(payments::json) AS p WHERE strpos(lower((p->>'payid') COLLATE "C"), ?) > 0)`)
+		args = append(args, strings.Trim(encode(text), `"`), text)
+		w.and("("+strings.Join(parts, " OR ")+")", args...)
 	}
 	switch f.Todo {
 	case "":
