@@ -21,16 +21,16 @@ var (
 	errUnknown = errors.New("lost while committing")
 )
 
-// byIndex keeps the plans of a group from reading a whole table: they are made
-// while the tables are small, and kept.
-const byIndex = "SET LOCAL enable_seqscan = off"
+// groupPlans has the plans of a group's statements kept, and keeps them from
+// reading a whole table, for they are made while the tables are small.
+const groupPlans = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
 
 // groupLockTimeout bounds what one held lock may cost a group.
-const groupLockTimeout = "SET LOCAL lock_timeout = '250ms'"
+const groupLockTimeout = ", set_config('lock_timeout', '250ms', true)"
 
-// notifyLockTimeout is for the COMMIT, which takes its turn with those of
+// notify has more patience for the COMMIT, which takes its turn with those of
 // other nodes because of the notices. Giving up there would waste the group.
-const notifyLockTimeout = "SET LOCAL lock_timeout = '5s'"
+const notify = "SELECT set_config('lock_timeout', '5s', true), pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
 
 // group is one transaction of Creates and Updates.
 type group struct {
@@ -110,10 +110,11 @@ func (s *Store) transactOnce(ctx context.Context, ops []*op, patient bool) (left
 func (g *group) begin(ctx context.Context, c *pgx.Conn, ops []*op, patient bool, t *totals) (left []*op, err error) {
 	var b pgx.Batch
 	b.Queue("BEGIN")
-	b.Queue(byIndex)
+	settings := groupPlans
 	if !patient {
-		b.Queue(groupLockTimeout)
+		settings += groupLockTimeout
 	}
+	b.Queue(settings)
 	var creates []*op
 	ids := make(map[string]bool)
 	for _, o := range ops {

@@ -26,9 +26,8 @@ func (s *Store) flush(ctx context.Context, c *pgx.Conn, g *group) error {
 		return fmt.Errorf("writing %d orders: %d are there", len(g.touched), written)
 	}
 	var end pgx.Batch
-	end.Queue(notifyLockTimeout)
-	for _, payload := range payloads(*s.node.Load(), slices.Concat(notices(g.created), notices(g.updates))) {
-		end.Queue("SELECT pg_notify($1, $2)", s.channel, payload)
+	if told := slices.Concat(notices(g.created), notices(g.updates)); len(told) > 0 {
+		end.Queue(notify, s.channel, payloads(*s.node.Load(), told))
 	}
 	var answer string
 	end.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
