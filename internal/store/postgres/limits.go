@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,16 +62,29 @@ func (t *totals) count(b *pgx.Batch, creates []*op) *pending {
 				return err
 			})
 	}
-	for key, limit := range p.ofClient {
-		b.Queue("SELECT count(*) FROM (SELECT FROM orders WHERE shop = $1 AND client = $2 AND state = 0 LIMIT $3) AS p", clean(key[0]), clean(key[1]), limit).
-			QueryRow(func(r pgx.Row) error {
-				var n int
-				err := r.Scan(&n)
-				p.ofClient[key] = n
-				return err
-			})
-	}
+	p.countClients(b)
 	return p
+}
+
+// countClients queues the counting of what clients have.
+func (p *pending) countClients(b *pgx.Batch) {
+	if len(p.ofClient) == 0 {
+		return
+	}
+	keys := slices.Collect(maps.Keys(p.ofClient))
+	b.Queue(`SELECT n, (SELECT count(*) FROM (SELECT FROM orders o WHERE o.shop = k.shop AND o.client = k.client AND state = 0 LIMIT k.most) AS p)
+		FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS k (shop, client, most, n)`,
+		column(keys, func(k [2]string) string { return clean(k[0]) }),
+		column(keys, func(k [2]string) string { return clean(k[1]) }),
+		column(keys, func(k [2]string) int { return p.ofClient[k] }),
+	).Query(func(rows pgx.Rows) error {
+		return each(rows, func(cr pgx.CollectableRow) error {
+			var n, count int
+			err := cr.Scan(&n, &count)
+			p.ofClient[keys[n-1]] = count
+			return err
+		})
+	})
 }
 
 // known returns the count of the shop if it is good enough for the limit.
