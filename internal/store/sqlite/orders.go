@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,47 +121,6 @@ func (t *tx) shop(name string) (int64, error) {
 	}
 	t.after = append(t.after, func() { t.w.shops[name] = n })
 	return n, nil
-}
-
-// encodeHistory writes entries so that others can be appended.
-func encodeHistory(entries []order.Entry) (string, error) {
-	var b []byte
-	for _, e := range entries {
-		e.At = at(ms(e.At))
-		line, err := json.Marshal(e)
-		if err != nil {
-			return "", err
-		}
-		b = append(append(b, line...), '\n')
-	}
-	return string(b), nil
-}
-
-func encodePayments(payments []order.Payment) (string, error) {
-	if len(payments) == 0 {
-		return "[]", nil
-	}
-	text, err := json.Marshal(payments)
-	return string(text), err
-}
-
-func decodePayments(text []byte) (payments []order.Payment, err error) {
-	if string(text) == "[]" {
-		return nil, nil
-	}
-	err = json.Unmarshal(text, &payments)
-	return payments, err
-}
-
-func decodeHistory(text []byte) (entries []order.Entry, err error) {
-	for line := range bytes.Lines(text) {
-		var e order.Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("history: %w", err)
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
 }
 
 // Update is [store.Orders].Update.

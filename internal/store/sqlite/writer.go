@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,7 @@ func (w *writer) loop() {
 	for {
 		select {
 		case o := <-w.s.ops:
+			runtime.Gosched() // who is about to write shares the transaction
 			batch = w.gather(append(batch[:0], o))
 			w.commit(batch)
 			clear(batch[:cap(batch)]) // keep none alive
