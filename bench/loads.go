@@ -76,7 +76,7 @@ func (w *world) loads(o options) []*kind {
 
 // notifies makes as many orders as may be paid in the time, and their notifies.
 func notifies(s *server, o options) ([][]byte, error) {
-	n := int(o.duration.Seconds() * 8000)
+	n := int(o.duration.Seconds() * 20000)
 	requests := make([][]byte, n)
 	errs := make([]error, o.clients)
 	var wg sync.WaitGroup

@@ -54,10 +54,9 @@ func (s *Service) Reconcile(ctx context.Context) (asked int, err error) {
 	return len(due), errors.Join(errs...)
 }
 
-// firstQuery is when the reconciler asks first about a new order. Buyers come
-// spread out already, and a store's index of these times grows at its end.
+// firstQuery is when the reconciler asks first about a new order.
 func (s *Service) firstQuery(o *order.Order) time.Time {
-	return sooner(o.CreatedAt.Add(firstDelay), o.ExpiresAt)
+	return sooner(o.CreatedAt.Add(s.c.Jitter(firstDelay)), o.ExpiresAt)
 }
 
 // nextQuery is when the reconciler asks again about an order that it asks

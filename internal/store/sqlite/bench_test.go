@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
 )
@@ -114,6 +116,30 @@ func BenchmarkOrder(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.Order(b.Context(), o.Shop, o.ID); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkClaimDue claims two by two of 100,000 orders, of which the newest are not due yet.
+func BenchmarkClaimDue(b *testing.B) {
+	s := benchStore(b, settings{busyTimeout: busyTimeout, maxBatch: maxBatch})
+	now := time.Now()
+	var g errgroup.Group
+	g.SetLimit(256)
+	shop := benchOrder(now, "").Shop
+	for i := range 100_000 {
+		at := now.Add(time.Duration(i-100_000) * 10 * time.Millisecond)
+		g.Go(func() error {
+			return s.Create(b.Context(), benchOrder(at, "a"), at.Add(2*time.Minute), store.PendingLimits{})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		due, err := s.ClaimDue(b.Context(), shop, now, time.Minute, 2, func(order.Order) time.Time { return now.Add(time.Hour) })
+		if err != nil || len(due) != 2 {
+			b.Fatal(len(due), err)
 		}
 	}
 }

@@ -93,6 +93,9 @@ func TestPlans(t *testing.T) {
 			if name, scans := strings.CutPrefix(detail, "SCAN "); scans && !small[strings.Fields(name)[0]] && !strings.Contains(name, "deliveries_due") {
 				t.Errorf("%s\n%s", detail, query)
 			}
+			if strings.Contains(query, "orders_due") && strings.Contains(detail, "TEMP B-TREE") {
+				t.Errorf("all orders that are due are read for a few of them: %s\n%s", detail, query)
+			}
 		}
 		check(rows.Err())
 		check(rows.Close())

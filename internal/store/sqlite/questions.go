@@ -56,7 +56,7 @@ func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interv
 	for len(claimed) < n {
 		// What is due is looked up beside the writer, which looks again.
 		var page []key
-		err := s.reader(ctx).query(`SELECT created, id FROM orders
+		err := s.reader(ctx).query(`SELECT created, id FROM orders INDEXED BY orders_due
 			WHERE shop = (SELECT n FROM shops WHERE name = ?) AND next > 0 AND next <= ? AND state IN ('pending', 'expired') AND (created, id) < (?, ?)
 			ORDER BY created DESC, id DESC LIMIT ?`,
 			[]any{shop, ms(now), last.created, last.id, n}, appendKeys(&page))

@@ -57,7 +57,10 @@ CREATE TABLE orders (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX orders_by_list ON orders (shop, list, created, id, total);
-CREATE INDEX orders_due ON orders (shop, next, created, id) WHERE next > 0 AND state IN ('pending', 'expired');
+
+-- In the order of their making, whose newest are asked about first. Were it
+-- that of next, each new order would have a page of its own.
+CREATE INDEX orders_due ON orders (shop, created, id, next) WHERE next > 0 AND state IN ('pending', 'expired');
 
 -- Whose a payment is: it pays one order only.
 CREATE TABLE payids (
