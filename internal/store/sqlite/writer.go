@@ -14,8 +14,12 @@ import (
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
-// foreignPoll is how often the writer looks for changes by other processes.
-const foreignPoll = 500 * time.Millisecond
+const (
+	// foreignPoll is how often the writer looks for changes by other processes.
+	foreignPoll = 500 * time.Millisecond
+
+	cacheSize = "-16000" // KiB, of the writer
+)
 
 // op is one write on its way. run may be called more than once; what it wrote
 // in vain before is rolled back then.
@@ -96,6 +100,7 @@ func (w *writer) loop() {
 			clear(batch[:cap(batch)]) // keep none alive
 		case <-poll.C:
 			w.lookAround()
+			w.reclaim()
 		case <-w.s.closing:
 			if batch = w.gather(batch[:0]); len(batch) == 0 {
 				return
@@ -268,6 +273,19 @@ func (w *writer) lookAround() {
 	w.seen = seen
 }
 
+// reclaim frees the pages that no connection has used for longest. As this
+// SQLite is built, one limit holds for the caches of all connections together:
+// at it, one that has read much and is idle keeps its pages, and each page the
+// writer lets go is freed at once. Lowering our share frees the oldest.
+func (w *writer) reclaim() {
+	if w.conn == nil {
+		return
+	}
+	for _, size := range []string{"-1000", cacheSize} {
+		_ = w.conn.run("PRAGMA cache_size = "+size, nil, nil) // at worst it is slow
+	}
+}
+
 // damaged reports whether err tells of one row that makes no sense, while the
 // rest of the transaction goes on.
 func (t *tx) damaged(err error) bool {
@@ -297,7 +315,7 @@ func (t *tx) query(query string, args []any, scan func(scanner) error) error {
 
 // connect makes the connection, and the schema if it is not there yet.
 func (w *writer) connect(ctx context.Context) error {
-	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = -8000", "temp_store = MEMORY",
+	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = " + cacheSize, "temp_store = MEMORY",
 		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864"})...)
 	if err != nil {
 		return err

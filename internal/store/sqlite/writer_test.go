@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	driver "modernc.org/sqlite"
+
 	"github.com/caddy-checkout/checkout/internal/store"
 )
 
@@ -129,5 +131,49 @@ func TestBegunIsFinished(t *testing.T) {
 	})
 	if err != nil || got.Note != "begun" {
 		t.Errorf("a write whose context ended after it began: %v, %v", got, err)
+	}
+}
+
+// TestReclaim has a connection read much: the pages that it keeps while it
+// idles are given up for the writer's.
+func TestReclaim(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	for range 20 { // together they fill the cache
+		o := newOrder()
+		o.Buyer.Note = strings.Repeat("x", 1<<20)
+		if err := s.Create(t.Context(), o, o.CreatedAt, store.PendingLimits{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idle, err := s.read.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	kept := func() (bytes int, err error) {
+		err = idle.Raw(func(c any) (err error) {
+			bytes, _, err = c.(driver.DBStatus).Status(driver.DBStatusCacheUsed, false)
+			return err
+		})
+		return bytes, err
+	}
+	// The writer does not do it by itself meanwhile.
+	if err := s.write(t.Context(), func(tx *tx) error {
+		var read int
+		if err := idle.QueryRowContext(t.Context(), "SELECT sum(length(buyer)) FROM orders").Scan(&read); err != nil {
+			return err
+		}
+		before, err := kept()
+		if err != nil {
+			return err
+		}
+		tx.w.reclaim()
+		after, err := kept()
+		if before < 1<<20 || after > before/2 {
+			t.Errorf("the idle connection keeps %d of the %d bytes of its cache", after, before)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
