@@ -33,7 +33,8 @@ func (s *Service) Reconcile(ctx context.Context) (asked int, err error) {
 	if n == 0 {
 		return 0, nil
 	}
-	due, err := s.st.ClaimDue(ctx, s.id, now, gateway.StatusInterval, n, func(o order.Order) time.Time {
+	youngest := now.Add(-min(firstDelay-firstDelay/10, s.c.Expire))
+	due, err := s.st.ClaimDue(ctx, s.id, now, youngest, gateway.StatusInterval, n, func(o order.Order) time.Time {
 		return s.nextQuery(&o, now)
 	})
 	if err != nil {

@@ -63,9 +63,9 @@ func (f *faulty) ClaimQuestion(ctx context.Context, shop, id string, now time.Ti
 	return granted, err
 }
 
-func (f *faulty) ClaimDue(ctx context.Context, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
+func (f *faulty) ClaimDue(ctx context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
 	err = f.write(func() error {
-		due, err = f.Store.ClaimDue(ctx, shop, now, interval, n, next)
+		due, err = f.Store.ClaimDue(ctx, shop, now, youngest, interval, n, next)
 		return err
 	})
 	return due, err

@@ -166,13 +166,13 @@ func (m *memory) ClaimQuestion(_ context.Context, shop, id string, now time.Time
 	return r.claim(now, interval), nil
 }
 
-func (m *memory) ClaimDue(_ context.Context, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error) {
+func (m *memory) ClaimDue(_ context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var due []*record
 	for _, r := range m.orders {
 		open := r.order.State == order.Pending || r.order.State == order.Expired
-		if r.order.Shop == shop && open && !r.due.IsZero() && !r.due.After(now) {
+		if r.order.Shop == shop && open && !r.due.IsZero() && !r.due.After(now) && !r.order.CreatedAt.After(youngest) {
 			due = append(due, r)
 		}
 	}

@@ -162,8 +162,9 @@ type Questions interface {
 	// ClaimDue claims up to n orders of the shop, pending or expired, whose
 	// next question is due, newest first, and grants each as ClaimQuestion does (those asked about
 	// within interval are passed over and stay due). next says when each is due again, so
-	// that an order whose answer never comes is asked about again.
-	ClaimDue(ctx context.Context, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error)
+	// that an order whose answer never comes is asked about again. Orders
+	// created after youngest are not looked at: of many new ones none is due.
+	ClaimDue(ctx context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error)
 
 	// ClaimBalance claims the right to ask for the balance of a merchant
 	// (uid and gateway): granted once per interval.

@@ -229,9 +229,9 @@ func compare(t *testing.T, source, copied store.Store) {
 	next := func(order.Order) time.Time { return time.Time{} }
 	late := t0.Add(24 * time.Hour)
 	for _, shop := range []string{"shop", "店"} {
-		was, err := source.ClaimDue(ctx, shop, late, time.Minute, 1000, next)
+		was, err := source.ClaimDue(ctx, shop, late, late, time.Minute, 1000, next)
 		ok(t, err)
-		is, err := copied.ClaimDue(ctx, shop, late, time.Minute, 1000, next)
+		is, err := copied.ClaimDue(ctx, shop, late, late, time.Minute, 1000, next)
 		ok(t, err)
 		same("due questions", was, is)
 	}

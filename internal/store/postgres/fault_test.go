@@ -211,7 +211,7 @@ func TestLockHeldForTooLong(t *testing.T) {
 	if _, err := s.ClaimQuestion(t.Context(), "shop", o.ID, t0, time.Minute); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("ClaimQuestion: got %v, want ErrUnavailable", err)
 	}
-	due, err := s.ClaimDue(t.Context(), "shop", t0, time.Minute, 10, func(order.Order) time.Time { return t0 })
+	due, err := s.ClaimDue(t.Context(), "shop", t0, t0, time.Minute, 10, func(order.Order) time.Time { return t0 })
 	if err != nil || len(due) != 0 {
 		t.Errorf("ClaimDue: got %d orders, %v; want none", len(due), err)
 	}

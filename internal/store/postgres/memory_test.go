@@ -108,7 +108,7 @@ func TestClaimsAreNotAnsweredFromMemory(t *testing.T) {
 	}
 	remember(t, a, c, o)
 	later := t0.Add(time.Hour)
-	due, err := a.ClaimDue(t.Context(), o.Shop, later, time.Minute, 1, func(order.Order) time.Time { return later })
+	due, err := a.ClaimDue(t.Context(), o.Shop, later, later, time.Minute, 1, func(order.Order) time.Time { return later })
 	if err != nil || len(due) != 1 {
 		t.Fatalf("%d orders are due, %v", len(due), err)
 	}

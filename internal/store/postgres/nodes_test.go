@@ -183,7 +183,7 @@ func TestNodesClaimExclusively(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, s := range []*Store{a, b, a, b} {
 			wg.Go(func() {
-				due, err := s.ClaimDue(t.Context(), "shop", now, time.Minute, 2, func(order.Order) time.Time { return now.Add(time.Hour) })
+				due, err := s.ClaimDue(t.Context(), "shop", now, now, time.Minute, 2, func(order.Order) time.Time { return now.Add(time.Hour) })
 				if err != nil {
 					t.Error(err)
 				}

@@ -75,13 +75,13 @@ func (s *Store) claim(ctx context.Context, key string, now time.Time, interval t
 
 // ClaimDue implements [store.Questions]. Orders that another node is claiming
 // are passed over.
-func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
+func (s *Store) ClaimDue(ctx context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
 	if !storable(shop) {
 		return nil, nil
 	}
 	err = s.write(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		return inTx(ctx, c, func(tx pgx.Tx) error {
-			due, err = s.claimDue(ctx, tx, shop, now, interval, n, next)
+			due, err = s.claimDue(ctx, tx, shop, now, youngest, interval, n, next)
 			return err
 		})
 	})
@@ -96,13 +96,13 @@ func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interv
 	return due, nil
 }
 
-func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
+func (s *Store) claimDue(ctx context.Context, tx pgx.Tx, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) (due []order.Order, err error) {
 	const isDue = "shop = $1 AND next_query > 0 AND next_query <= $2 AND state IN (0, 2)"
 	early := []string{} // by the monotonic clock
 	for len(due) < n {
 		rows, err := tx.Query(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+isDue+
-			" AND (asked_at <= $3 OR asked_at > $2) AND id <> ALL($4) ORDER BY created_at DESC, id DESC LIMIT $5 FOR UPDATE SKIP LOCKED",
-			shop, ms(now), ms(now.Add(-interval)), append(column(due, func(o order.Order) string { return o.ID }), early...), n-len(due))
+			" AND (asked_at <= $3 OR asked_at > $2) AND id <> ALL($4) AND created_at <= $6 ORDER BY created_at DESC, id DESC LIMIT $5 FOR UPDATE SKIP LOCKED",
+			shop, ms(now), ms(now.Add(-interval)), append(column(due, func(o order.Order) string { return o.ID }), early...), n-len(due), ms(youngest))
 		if err != nil {
 			return nil, err
 		}

@@ -137,7 +137,7 @@ func BenchmarkClaimDue(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		due, err := s.ClaimDue(b.Context(), shop, now, time.Minute, 2, func(order.Order) time.Time { return now.Add(time.Hour) })
+		due, err := s.ClaimDue(b.Context(), shop, now, now.Add(-108*time.Second), time.Minute, 2, func(order.Order) time.Time { return now.Add(time.Hour) })
 		if err != nil || len(due) != 2 {
 			b.Fatal(len(due), err)
 		}

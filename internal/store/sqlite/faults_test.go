@@ -244,7 +244,7 @@ func readDamaged(t *testing.T, s *Store, ids []string) (noticed int) {
 		}
 	}
 	check("listing", s.Each(ctx, store.Filter{}, func(o *order.Order) error { unpaid(o); return nil }))
-	_, err := s.ClaimDue(ctx, "shop", time.Now(), time.Minute, 100, func(order.Order) time.Time { return time.Time{} })
+	_, err := s.ClaimDue(ctx, "shop", time.Now(), time.Now(), time.Minute, 100, func(order.Order) time.Time { return time.Time{} })
 	check("claiming", err)
 	_, err = s.Stats(ctx)
 	check("counting", err)
@@ -388,7 +388,7 @@ func TestDamagedOrder(t *testing.T) {
 		}
 	}
 	now := time.Now().Add(time.Hour)
-	due, err := s.ClaimDue(t.Context(), "shop", now, time.Minute, 10, func(order.Order) time.Time { return now.Add(time.Hour) })
+	due, err := s.ClaimDue(t.Context(), "shop", now, now, time.Minute, 10, func(order.Order) time.Time { return now.Add(time.Hour) })
 	if err != nil || len(due) != 2 {
 		t.Errorf("claimed %d of the 2 whole orders, %v", len(due), err)
 	}

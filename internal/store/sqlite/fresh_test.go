@@ -36,7 +36,7 @@ func TestOrderIsFresh(t *testing.T) {
 		t.Errorf("after a question: asked at %v, want %v", got, now)
 	}
 	now = now.Add(time.Hour)
-	if _, err := s.ClaimDue(t.Context(), o.Shop, now, time.Minute, 1, func(order.Order) time.Time { return now }); err != nil {
+	if _, err := s.ClaimDue(t.Context(), o.Shop, now, now, time.Minute, 1, func(order.Order) time.Time { return now }); err != nil {
 		t.Fatal(err)
 	}
 	if got := read().AskedAt; got.UnixMilli() != now.UnixMilli() {

@@ -35,7 +35,7 @@ func TestPlans(t *testing.T) {
 	now := time.Now().Add(time.Minute)
 	_, err = s.ClaimQuestion(ctx, o.Shop, o.ID, now, time.Minute)
 	check(err)
-	_, err = s.ClaimDue(ctx, o.Shop, now, time.Minute, 5, func(order.Order) time.Time { return now })
+	_, err = s.ClaimDue(ctx, o.Shop, now, now, time.Minute, 5, func(order.Order) time.Time { return now })
 	check(err)
 	claimed, err := s.ClaimDeliveries(ctx, "webhook:x", now, time.Minute, 5)
 	check(err)

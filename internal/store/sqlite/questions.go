@@ -50,9 +50,9 @@ func (s *Store) ClaimQuestion(ctx context.Context, shop, id string, now time.Tim
 }
 
 // ClaimDue is [store.Questions].ClaimDue.
-func (s *Store) ClaimDue(ctx context.Context, shop string, now time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error) {
+func (s *Store) ClaimDue(ctx context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error) {
 	var claimed []order.Order
-	last := newest
+	last := key{created: ms(youngest) + 1}
 	for len(claimed) < n {
 		// What is due is looked up beside the writer, which looks again.
 		var page []key

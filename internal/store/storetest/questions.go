@@ -140,7 +140,7 @@ var questionTests = []test{
 // Each is due again an hour later.
 func (f *fixture) due(now time.Time, n int) []string {
 	f.Helper()
-	got, err := f.s.ClaimDue(f.Context(), shopA, now, time.Minute, n, func(order.Order) time.Time { return now.Add(time.Hour) })
+	got, err := f.s.ClaimDue(f.Context(), shopA, now, now, time.Minute, n, func(order.Order) time.Time { return now.Add(time.Hour) })
 	f.ok(err)
 	ids := []string{}
 	for _, o := range got {
@@ -177,6 +177,18 @@ var dueTests = []test{
 		f.want("all again", f.due(now.Add(time.Hour), 10), ids(newest, expired, oldest))
 		f.want("kept", f.order(newest).AskedAt, now.Add(time.Hour))
 	}},
+	{"orders created after the youngest are not looked at", func(f *fixture) {
+		older, youngest, newer := f.created(0), f.created(time.Second), f.created(2*time.Second)
+		now := t0.Add(time.Hour)
+		got, err := f.s.ClaimDue(f.Context(), shopA, now, youngest.CreatedAt, time.Minute, 10, func(order.Order) time.Time { return now.Add(time.Hour) })
+		f.ok(err)
+		claimed := []string{}
+		for _, o := range got {
+			claimed = append(claimed, o.ID)
+		}
+		f.want("claimed", claimed, ids(youngest, older))
+		f.want("the newer one is due", f.due(now, 10), ids(newer))
+	}},
 	{"orders come with payments and next says when each is due again", func(f *fixture) {
 		soon, never := f.created(0), f.created(time.Second)
 		f.change(soon, func(c *store.Change) { c.Payment = payment("P1", t0) })
@@ -187,7 +199,7 @@ var dueTests = []test{
 			return t0.Add(10 * time.Minute)
 		}
 		now := t0.Add(5 * time.Minute)
-		got, err := f.s.ClaimDue(f.Context(), shopA, now, time.Minute, 10, next)
+		got, err := f.s.ClaimDue(f.Context(), shopA, now, now, time.Minute, 10, next)
 		f.ok(err)
 		f.want("first", []int{len(got), len(got[0].Payments), len(got[1].Payments)}, []int{2, 0, 1})
 		f.want("too early", f.due(t0.Add(10*time.Minute-time.Millisecond), 10), ids())
@@ -225,7 +237,7 @@ var dueTests = []test{
 		f.ok(err)
 		f.want("granted", yes, true)
 		claim := func(now time.Time) []string {
-			got, err := f.s.ClaimDue(f.Context(), shopA, now, time.Minute, 1, func(order.Order) time.Time { return time.Time{} })
+			got, err := f.s.ClaimDue(f.Context(), shopA, now, now, time.Minute, 1, func(order.Order) time.Time { return time.Time{} })
 			f.ok(err)
 			list := []string{}
 			for _, o := range got {
@@ -247,7 +259,7 @@ var dueTests = []test{
 		for range 20 { // those that another holds may be passed over
 			got := make([][]order.Order, 8)
 			f.allOK(together(len(got), func(i int) (err error) {
-				got[i], err = f.s.ClaimDue(f.Context(), shopA, now, time.Minute, 3, func(order.Order) time.Time { return now.Add(time.Hour) })
+				got[i], err = f.s.ClaimDue(f.Context(), shopA, now, now, time.Minute, 3, func(order.Order) time.Time { return now.Add(time.Hour) })
 				return err
 			}))
 			for _, page := range got {
@@ -278,7 +290,7 @@ var dueTests = []test{
 					}
 					return err
 				}
-				got, err := f.s.ClaimDue(f.Context(), shopA, now, time.Minute, 1, func(order.Order) time.Time { return now.Add(time.Hour) })
+				got, err := f.s.ClaimDue(f.Context(), shopA, now, now, time.Minute, 1, func(order.Order) time.Time { return now.Add(time.Hour) })
 				sum[i] += len(got)
 				return err
 			}))

@@ -283,7 +283,7 @@ func calls(s store.Store, o *order.Order, deliveryID string) map[string]func(ctx
 			return err
 		},
 		"ClaimDue": func(ctx context.Context) error {
-			_, err := s.ClaimDue(ctx, o.Shop, t0, time.Minute, 10, func(order.Order) time.Time { return t0 })
+			_, err := s.ClaimDue(ctx, o.Shop, t0, t0, time.Minute, 10, func(order.Order) time.Time { return t0 })
 			return err
 		},
 		"ClaimBalance": func(ctx context.Context) error { _, err := s.ClaimBalance(ctx, "m1", t0, time.Minute); return err },

@@ -85,7 +85,7 @@ var updateTests = []test{
 	{"the next question is kept unless it is set", func(f *fixture) {
 		o := f.created(0)
 		due := func(at time.Time) int {
-			got, err := f.s.ClaimDue(f.Context(), shopA, at, time.Minute, 10, func(order.Order) time.Time { return at })
+			got, err := f.s.ClaimDue(f.Context(), shopA, at, at, time.Minute, 10, func(order.Order) time.Time { return at })
 			f.ok(err)
 			return len(got)
 		}
