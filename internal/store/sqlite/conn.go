@@ -30,13 +30,14 @@ type scanner interface {
 	Scan(dest ...any) error
 }
 
-// connect opens the file, which must be there. What pragmas say holds until
-// the connection is closed.
-func connect(file string, pragmas ...string) (*conn, error) {
+// connect opens the file, which must be there. It waits up to timeout for
+// another process. What pragmas say holds until the connection is closed.
+func connect(file string, timeout time.Duration, pragmas ...string) (*conn, error) {
 	sc, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, coded(err)
 	}
+	sc.SetBusyTimeout(timeout)
 	c := &conn{Conn: sc, stmts: make(map[string]*sqlite.Stmt)}
 	for _, p := range pragmas {
 		if err := c.run("PRAGMA "+p, nil, nil); err != nil {
@@ -190,7 +191,6 @@ func (c *conn) begin(ctx context.Context, timeout time.Duration) error {
 // setUp makes the connection one that can write, and the schema if need be. It
 // changes nothing in a file that is not ours.
 func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
-	c.SetBusyTimeout(timeout)
 	if _, _, err := c.version(); err != nil {
 		return err
 	}

@@ -88,6 +88,31 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestOpenLocked opens a file that another process keeps for itself.
+func TestOpenLocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "orders.db")
+	db, err := sql.Open("sqlite", dsn(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	c, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(t.Context(), "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(t.Context(), file, settings{busyTimeout: 20 * time.Millisecond, maxBatch: maxBatch})
+	if err == nil {
+		s.Close()
+	}
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	sqlite := func(name string, statements ...string) string {

@@ -315,7 +315,7 @@ func (t *tx) query(query string, args []any, scan func(scanner) error) error {
 
 // connect makes the connection, and the schema if it is not there yet.
 func (w *writer) connect(ctx context.Context) error {
-	c, err := connect(w.s.file, slices.Concat(pragmas, []string{"cache_size = " + cacheSize, "temp_store = MEMORY",
+	c, err := connect(w.s.file, w.s.busyTimeout, slices.Concat(pragmas, []string{"cache_size = " + cacheSize, "temp_store = MEMORY",
 		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864"})...)
 	if err != nil {
 		return err
