@@ -33,7 +33,7 @@ func (s *Service) Reconcile(ctx context.Context) (asked int, err error) {
 	if n == 0 {
 		return 0, nil
 	}
-	youngest := now.Add(-min(firstDelay-firstDelay/10, s.c.Expire))
+	youngest := now.Add(-min(shortest(firstDelay), s.c.Expire))
 	due, err := s.st.ClaimDue(ctx, s.id, now, youngest, gateway.StatusInterval, n, func(o order.Order) time.Time {
 		return s.nextQuery(&o, now)
 	})
@@ -79,8 +79,11 @@ func bounded(d time.Duration) time.Duration {
 
 // jitter spreads d over ±10 %.
 func jitter(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5+1)
+	return shortest(d) + rand.N(d/5+1)
 }
+
+// shortest is the least that jitter makes of d.
+func shortest(d time.Duration) time.Duration { return d - d/10 }
 
 func sooner(a, b time.Time) time.Time {
 	if a.Before(b) {

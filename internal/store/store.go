@@ -79,7 +79,8 @@ type Orders interface {
 	Create(ctx context.Context, o *order.Order, firstQuery time.Time, limits PendingLimits) error
 
 	// Order returns the order with its payments, without its history.
-	// ErrNotFound if the id is unknown or another shop's.
+	// ErrNotFound if the id is unknown or another shop's. A change that another
+	// process or machine made may show as late as Watch tells of it.
 	Order(ctx context.Context, shop, id string) (*order.Order, error)
 
 	// Update shows decide the order as it stands and writes what decide
@@ -163,7 +164,8 @@ type Questions interface {
 	// next question is due, newest first, and grants each as ClaimQuestion does (those asked about
 	// within interval are passed over and stay due). next says when each is due again, so
 	// that an order whose answer never comes is asked about again. Orders
-	// created after youngest are not looked at: of many new ones none is due.
+	// created after youngest are not looked at: where the caller knows that
+	// none of them is due, reading them is spared.
 	ClaimDue(ctx context.Context, shop string, now, youngest time.Time, interval time.Duration, n int, next func(order.Order) time.Time) ([]order.Order, error)
 
 	// ClaimBalance claims the right to ask for the balance of a merchant

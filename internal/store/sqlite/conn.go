@@ -17,9 +17,9 @@ import (
 // conn is a connection that writes. It does without database/sql and its
 // driver, whose locks and copies cost as much as the statements themselves.
 type conn struct {
-	*sqlite.Conn // for one goroutine at a time
-	stmts        map[string]*sqlite.Stmt
-	raw          []byte // what sql.RawBytes of the last row point to
+	*sqlite.Conn                         // for one goroutine at a time
+	stmts        map[string]*sqlite.Stmt // Conn's own would have their arguments cleared each time
+	raw          []byte                  // what sql.RawBytes of the last row point to
 }
 
 // scanner is a row of a result.
@@ -40,7 +40,7 @@ func connect(file string, timeout time.Duration, pragmas ...string) (*conn, erro
 	sc.SetBusyTimeout(timeout)
 	c := &conn{Conn: sc, stmts: make(map[string]*sqlite.Stmt)}
 	for _, p := range pragmas {
-		if err := c.run("PRAGMA "+p, nil, nil); err != nil {
+		if err := c.query("PRAGMA "+p, nil, nil); err != nil {
 			_ = c.Close()
 			return nil, err
 		}
@@ -62,8 +62,8 @@ func (c *conn) prepare(query string) (*sqlite.Stmt, error) {
 	return stmt, nil
 }
 
-// run runs a statement and calls row for every row of its result.
-func (c *conn) run(query string, args []any, row func(scanner) error) error {
+// query runs a statement and calls row, if any, for every row of its result.
+func (c *conn) query(query string, args []any, row func(scanner) error) error {
 	stmt, err := c.prepare(query)
 	if err != nil {
 		return coded(err)
@@ -94,14 +94,10 @@ func (c *conn) run(query string, args []any, row func(scanner) error) error {
 
 // exec runs a statement and returns how many rows it changed.
 func (c *conn) exec(query string, args ...any) (rows int, err error) {
-	if err := c.run(query, args, nil); err != nil {
+	if err := c.query(query, args, nil); err != nil {
 		return 0, err
 	}
 	return c.Changes(), nil
-}
-
-func (c *conn) query(query string, args []any, scan func(scanner) error) error {
-	return c.run(query, args, scan)
 }
 
 func bind(stmt *sqlite.Stmt, i int, arg any) {
@@ -176,7 +172,7 @@ func (r *current) bytes(i int) []byte {
 // begin takes the write lock, trying every millisecond until timeout.
 func (c *conn) begin(ctx context.Context, timeout time.Duration) error {
 	for deadline := time.Now().Add(timeout); ; {
-		err := c.run("BEGIN IMMEDIATE", nil, nil)
+		err := c.query("BEGIN IMMEDIATE", nil, nil)
 		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
 			return err
 		}
@@ -209,7 +205,7 @@ func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
 	}
 	// A process that was killed may have left transactions in the log that never
 	// reached the disk. From here on they are read, and what is read is told.
-	if err := c.run("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil); err != nil {
+	if err := c.query("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil); err != nil {
 		return err
 	}
 	if err := c.begin(ctx, timeout); err != nil {
@@ -221,5 +217,5 @@ func (c *conn) setUp(ctx context.Context, timeout time.Duration) error {
 	if _, err := c.exec("INSERT INTO ping (n, at) VALUES (0, 0) ON CONFLICT DO UPDATE SET at = at + 1"); err != nil {
 		return err
 	}
-	return c.run("COMMIT", nil, nil)
+	return c.query("COMMIT", nil, nil)
 }

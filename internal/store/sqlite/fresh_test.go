@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/caddy-checkout/checkout/internal/order"
 	"github.com/caddy-checkout/checkout/internal/store"
 )
@@ -50,6 +52,42 @@ func TestOrderIsFresh(t *testing.T) {
 	}
 	if _, err := s.Order(t.Context(), "other", o.ID); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("for another shop: %v", err)
+	}
+}
+
+// TestDeafIsFresh has another opener of the file change an order while the
+// writer has no connection that would tell.
+func TestDeafIsFresh(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "orders.db")
+	s, other := mustOpen(t, file), mustOpen(t, file)
+	o, err := create(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := &codedError{errors.New("the disk failed"), sqlite3.SQLITE_IOERR}
+	if err := s.write(t.Context(), func(t *tx) error { t.fault = broken; return broken }); !errors.Is(err, broken) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := s.Order(t.Context(), o.Shop, o.ID); err != nil {
+		t.Fatal(err)
+	}
+	changed, stop := s.Watch(o.Shop, o.ID)
+	defer stop()
+	if err := pay(t.Context(), other, o); err != nil {
+		t.Fatal(err)
+	}
+	// It is woken every now and then, at first perhaps before the change.
+	for got := o; got.State != order.Paid; {
+		select {
+		case <-changed:
+		case <-time.After(time.Minute):
+			t.Fatal("the watcher was not woken after the change")
+		}
+		changed, stop = s.Watch(o.Shop, o.ID)
+		defer stop()
+		if got, err = s.Order(t.Context(), o.Shop, o.ID); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

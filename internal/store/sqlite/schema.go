@@ -158,7 +158,7 @@ func (c *conn) migrate(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 		if err := c.migrateOne(); err != nil {
-			_ = c.run("ROLLBACK", nil, nil) // may be rolled back already
+			_ = c.query("ROLLBACK", nil, nil) // may be rolled back already
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (c *conn) migrateOne() error {
 			return fmt.Errorf("migrating to schema %d: %w", v+1, coded(err))
 		}
 	}
-	return c.run("COMMIT", nil, nil)
+	return c.query("COMMIT", nil, nil)
 }
 
 // version reads the version of the file's schema, and whether it is the

@@ -68,7 +68,7 @@ type writer struct {
 	s     *Store
 	conn  *conn            // nil: to be made again
 	shops map[string]int64 // those that are on disk
-	seen  int64            // data_version of conn, 0: not read yet
+	seen  int64            // data_version of conn, 0: not known
 
 	// The columns of the transaction's new orders and of their products, which
 	// are written together. Their memory is used again and again.
@@ -148,12 +148,17 @@ func (w *writer) together(ops []*op) bool {
 		answer(ops, err)
 		return true
 	}
+	clear(w.orders) // keep none alive
+	clear(w.skus)
 	w.orders, w.skus = w.orders[:0], w.skus[:0]
 	t := &tx{w: w}
 	for _, o := range ops {
-		before := t.wrote
-		o.err = t.call(o.run)
-		if o.err == nil || (t.wrote == before && t.fault == nil) {
+		before, orders, skus := t.wrote, len(w.orders), len(w.skus)
+		if o.err = t.call(o.run); o.err == nil {
+			continue
+		}
+		if t.wrote == before && t.fault == nil {
+			w.orders, w.skus = w.orders[:orders], w.skus[:skus]
 			continue
 		}
 		w.rollback(t.fault)
@@ -163,7 +168,7 @@ func (w *writer) together(ops []*op) bool {
 		answer(ops, nil)
 		return true
 	}
-	if err := t.writeOrders(); err != nil {
+	if err := t.call((*tx).writeOrders); err != nil {
 		w.rollback(t.fault)
 		if len(ops) > 1 {
 			return false
@@ -173,7 +178,7 @@ func (w *writer) together(ops []*op) bool {
 	}
 	err := t.writeCounts()
 	if err == nil {
-		err = w.conn.run("COMMIT", nil, nil)
+		err = w.conn.query("COMMIT", nil, nil)
 	}
 	if err != nil {
 		w.rollback(err)
@@ -233,7 +238,7 @@ func (w *writer) begin() error {
 // rollback ends a transaction that failed for err. SQLite may have ended it
 // itself, which shows as an error here.
 func (w *writer) rollback(err error) {
-	if w.conn.run("ROLLBACK", nil, nil) != nil {
+	if w.conn.query("ROLLBACK", nil, nil) != nil {
 		w.drop()
 		return
 	}
@@ -257,16 +262,15 @@ func (w *writer) drop() {
 }
 
 // lookAround wakes all watchers, and forgets what was read, if another process
-// has written.
+// has written, or if that cannot be told.
 func (w *writer) lookAround() {
-	if w.conn == nil {
-		return
-	}
 	var seen int64
-	if _, err := one(w.conn, "PRAGMA data_version", nil, &seen); err != nil {
-		return // the next write tells
+	if w.conn != nil {
+		if _, err := one(w.conn, "PRAGMA data_version", nil, &seen); err != nil {
+			seen = 0 // the next write tells why
+		}
 	}
-	if w.seen != 0 && seen != w.seen {
+	if seen == 0 || seen != w.seen {
 		w.s.recent.ForgetAll()
 		w.s.hub.WakeAll()
 	}
@@ -282,7 +286,7 @@ func (w *writer) reclaim() {
 		return
 	}
 	for _, size := range []string{"-1000", cacheSize} {
-		_ = w.conn.run("PRAGMA cache_size = "+size, nil, nil) // at worst it is slow
+		_ = w.conn.query("PRAGMA cache_size = "+size, nil, nil) // at worst it is slow
 	}
 }
 
@@ -334,5 +338,5 @@ func (w *writer) close() error {
 	if w.conn == nil {
 		return nil
 	}
-	return classify(errors.Join(w.conn.run("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil), w.conn.Close()))
+	return classify(errors.Join(w.conn.query("PRAGMA wal_checkpoint(TRUNCATE)", nil, nil), w.conn.Close()))
 }

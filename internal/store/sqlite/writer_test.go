@@ -61,6 +61,12 @@ func TestNeighbours(t *testing.T) {
 		_, err := s.Update(t.Context(), known.Shop, known.ID, "", func(store.Subject) (*store.Change, error) { return nil, mine })
 		return err
 	})
+	inserted := queue(func() error {
+		return s.write(t.Context(), func(t *tx) error {
+			t.w.orders = append(t.w.orders, make([]any, insertOrders.columns)...)
+			return mine
+		})
+	})
 	neighbour()
 	// These two fail after they wrote.
 	halfway := queue(func() error {
@@ -85,7 +91,7 @@ func TestNeighbours(t *testing.T) {
 	if err := <-exists; !errors.Is(err, store.ErrExists) {
 		t.Errorf("got %v, want ErrExists", err)
 	}
-	for _, done := range []<-chan error{decided, halfway} {
+	for _, done := range []<-chan error{decided, inserted, halfway} {
 		if err := <-done; !errors.Is(err, mine) {
 			t.Errorf("got %v, want the error of the write", err)
 		}

@@ -77,6 +77,9 @@ var outboxTests = []test{
 			})
 		}
 		f.want("of no target", len(f.claim("webhook:", t0, 10)), 0)
+		kept, err := f.s.(store.Exporter).Export(f.Context(), "", 10)
+		f.ok(err)
+		f.want("events kept", len(kept[0].Events), 1)
 	}},
 	{"a delivery is due from the time of its event", func(f *fixture) {
 		f.emit(f.titled("a", time.Second), []string{hook}, "1")
