@@ -80,7 +80,7 @@ type Orders interface {
 
 	// Order returns the order with its payments, without its history.
 	// ErrNotFound if the id is unknown or another shop's. A change that another
-	// process or machine made may show as late as Watch tells of it.
+	// process or machine made may show some seconds late.
 	Order(ctx context.Context, shop, id string) (*order.Order, error)
 
 	// Update shows decide the order as it stands and writes what decide
