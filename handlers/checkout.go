@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"bytes"
 	"errors"
 	"html"
 	"html/template"
@@ -67,9 +66,8 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	s.c.Seen(r, o.ID, o)
 	w.Header().Add("Vary", "Accept, Accept-Language")
 	if wantsJSON(r) {
-		b := buffers.Get().(*bytes.Buffer)
+		b := buffer()
 		defer buffers.Put(b)
-		b.Reset()
 		b.Write(appendForm(b.AvailableBuffer(), o, form))
 		writeJSON(w, r, http.StatusOK, b.Bytes())
 		return

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"bytes"
 	"errors"
 	"mime"
 	"net/http"
@@ -73,6 +72,7 @@ func hurry(w http.ResponseWriter) (done func()) {
 	return func() { _ = c.SetReadDeadline(time.Time{}) }
 }
 
+// isForm lets other parameters pass, which a notify's must not have.
 func isForm(contentType string) bool {
 	const form = "application/x-www-form-urlencoded"
 	if contentType == form { // as browsers write it
@@ -91,9 +91,8 @@ func readForm(w http.ResponseWriter, r *http.Request) ([]pair, error) {
 	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, errMalformed
 	}
-	b := buffers.Get().(*bytes.Buffer)
+	b := buffer()
 	defer buffers.Put(b)
-	b.Reset()
 	done := hurry(w)
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxForm))
 	done()

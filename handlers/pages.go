@@ -54,12 +54,18 @@ type page struct {
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// buffer returns one of buffers, empty. Nothing of it is used once it is put back.
+func buffer() *bytes.Buffer {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	return b
+}
+
 // render writes a page. Nothing is sent before all of it is there.
 func (s *shop) render(w http.ResponseWriter, r *http.Request, l language, p page) {
 	p.Nonce, p.Test = rand.Text(), s.c.Test
-	b := buffers.Get().(*bytes.Buffer)
+	b := buffer()
 	defer buffers.Put(b)
-	b.Reset()
 	if err := s.pages[l].ExecuteTemplate(b, p.name, &p); err != nil {
 		s.c.Log.Error("rendering page", "page", p.name, "error", err)
 		http.Error(w, internal.code, internal.status)

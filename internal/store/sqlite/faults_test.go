@@ -51,6 +51,21 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// rival is a connection to the file such as another process has.
+func rival(t *testing.T, file string) *sql.Conn {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = c.Close(), db.Close() })
+	return c
+}
+
 func TestLocked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "orders.db")
 	s, err := open(t.Context(), file, settings{busyTimeout: 20 * time.Millisecond, maxBatch: maxBatch})
@@ -58,16 +73,7 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	db, err := sql.Open("sqlite", s.dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	c, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := rival(t, file)
 	if _, err := c.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
@@ -91,16 +97,7 @@ func TestLocked(t *testing.T) {
 // TestOpenLocked opens a file that another process keeps for itself.
 func TestOpenLocked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "orders.db")
-	db, err := sql.Open("sqlite", dsn(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	c, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := rival(t, file)
 	if _, err := c.ExecContext(t.Context(), "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE"); err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,8 @@ import (
 
 // entry is an order.Entry as it is kept.
 type entry struct {
-	At     int64  `json:"at"`
-	Who    string `json:"who"`
-	What   string `json:"what"`
-	Reason string `json:"reason,omitempty"`
+	order.Entry
+	At int64 `json:"at"`
 }
 
 // encodeHistory writes entries so that others can be appended.
@@ -22,7 +20,7 @@ func encodeHistory(entries []order.Entry) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b) // ends each with a line break
 	for _, e := range entries {
-		if err := enc.Encode(&entry{ms(e.At), e.Who, e.What, e.Reason}); err != nil {
+		if err := enc.Encode(&entry{e, ms(e.At)}); err != nil {
 			return "", err
 		}
 	}
@@ -35,43 +33,43 @@ func decodeHistory(text []byte) (entries []order.Entry, err error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("history: %w", err)
 		}
-		entries = append(entries, order.Entry{At: at(e.At), Who: e.Who, What: e.What, Reason: e.Reason})
+		e.Entry.At = at(e.At)
+		entries = append(entries, e.Entry)
 	}
 	return entries, nil
 }
 
-// paid is an order.Payment as it is kept.
-type paid struct {
-	PayID    string `json:"payid"`
-	PayMoney string `json:"paymoney"`
-	RealPay  string `json:"realpay"`
-	Source   string `json:"source"`
-	Verdict  string `json:"verdict"`
-	At       int64  `json:"at"`
+// payment is an order.Payment as it is kept.
+type payment struct {
+	order.Payment
+	At int64 `json:"at"`
 }
+
+const noPayments = "[]"
 
 func encodePayments(payments []order.Payment) (string, error) {
 	if len(payments) == 0 {
-		return "[]", nil
+		return noPayments, nil
 	}
-	kept := make([]paid, len(payments))
+	kept := make([]payment, len(payments))
 	for i, p := range payments {
-		kept[i] = paid{p.PayID, p.PayMoney, p.RealPay, p.Source, p.Verdict, ms(p.At)}
+		kept[i] = payment{p, ms(p.At)}
 	}
 	text, err := json.Marshal(kept)
 	return string(text), err
 }
 
 func decodePayments(text []byte) (payments []order.Payment, err error) {
-	if string(text) == "[]" {
+	if string(text) == noPayments {
 		return nil, nil
 	}
-	var kept []paid
+	var kept []payment
 	if err := json.Unmarshal(text, &kept); err != nil {
 		return nil, err
 	}
 	for _, p := range kept {
-		payments = append(payments, order.Payment{PayID: p.PayID, PayMoney: p.PayMoney, RealPay: p.RealPay, Source: p.Source, Verdict: p.Verdict, At: at(p.At)})
+		p.Payment.At = at(p.At)
+		payments = append(payments, p.Payment)
 	}
 	return payments, nil
 }

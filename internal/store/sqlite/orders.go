@@ -129,16 +129,16 @@ func (s *Store) Update(ctx context.Context, shop, id, payid string, decide func(
 	var decided error
 	err := s.write(ctx, func(t *tx) error {
 		after, decided = nil, nil
-		number, err := t.shop(shop)
-		if err != nil {
-			return err
-		}
 		o, err := find(t, id)
 		if err != nil {
 			return err
 		}
 		if o == nil || o.Shop != shop {
 			return store.ErrNotFound
+		}
+		number, err := t.shop(shop)
+		if err != nil {
+			return err
 		}
 		var payidOf string
 		if payid != "" {

@@ -104,6 +104,26 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+// TestUnknownShop asks for an order of a shop that has none: nothing is
+// written, so that a neighbour need not be written again.
+func TestUnknownShop(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
+	queue, release := held(t, s)
+	runs := 0
+	neighbour := queue(func() error { return s.write(t.Context(), func(*tx) error { runs++; return nil }) })
+	unknown := queue(func() error {
+		_, err := s.Update(t.Context(), "nobody's", "1", "P1", func(store.Subject) (*store.Change, error) { return nil, nil })
+		return err
+	})
+	release()
+	if err := <-neighbour; err != nil || runs != 1 {
+		t.Errorf("the neighbour was written %d times: %v", runs, err)
+	}
+	if err := <-unknown; !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
 func TestGivenUp(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "orders.db"))
 	queue, release := held(t, s)
