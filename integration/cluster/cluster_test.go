@@ -186,8 +186,10 @@ func testKilledUnderLoad(t *testing.T, pg *pgtest.Server) {
 	c := startCluster(t, pg, harness.NewReceiver(t, nil))
 	l := startLoad(c)
 	l.awaitServed(t, 100)
-	c.nodes[0].Kill()
+	// Not after the kill: all buyers might come to wait at the socket, which
+	// stays open, before they know.
 	l.dead[0].Store(true)
+	c.nodes[0].Kill()
 	l.awaitServed(t, 100)
 	c.start(0) // whose socket stayed open: whoever still waits there is served
 	l.dead[0].Store(false)
